@@ -1,0 +1,27 @@
+//! Compiles `proto/` with protox, so that no `protoc` needs to be installed.
+
+use std::error::Error;
+use std::path::Path;
+
+/// Every file with messages or services of its own; imports are found through `ROOT`.
+const FILES: [&str; 6] = [
+    "kv.proto",
+    "auth.proto",
+    "rpc.proto",
+    "v3lock.proto",
+    "v3election.proto",
+    "cfgstore/v1/agent.proto",
+];
+
+const ROOT: &str = "proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={ROOT}");
+    let files = FILES.map(|file| Path::new(ROOT).join(file));
+    let descriptors = protox::compile(files, [ROOT])?;
+    tonic_prost_build::configure()
+        // Keys and values share the buffer they arrived in instead of being copied out of it.
+        .bytes(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
