@@ -1,0 +1,169 @@
+//! One mapped snapshot file: validated as a whole when it is mapped, except the values, each validated when first read.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ReadError;
+use crate::format::{ENTRY_BYTES, HEADER_BYTES, Header, Record, SLOT_BYTES};
+use crate::sys::Mapping;
+use crate::trust;
+
+/// A base or a delta, mapped. Key and entry tables are known to be as they were written; all offsets are checked anyway.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    path: PathBuf,
+    map: Mapping,
+    header: Header,
+    /// One bit per entry: its value matched its checksum. Private memory, so a file costs a reader one bit per key.
+    verified: Box<[AtomicU64]>,
+}
+
+impl SnapshotFile {
+    /// Opens, maps and validates the file at `path`.
+    pub(crate) fn open(path: &Path, owner: Option<u32>) -> Result<SnapshotFile, ReadError> {
+        let (file, metadata) = trust::open_file(path, owner)?;
+        Self::map(&file, trust::mappable_size(path, &metadata)?, path)
+    }
+
+    /// Maps and validates `file`, of `size` bytes; `path` is for messages.
+    pub(crate) fn map(file: &File, size: usize, path: &Path) -> Result<SnapshotFile, ReadError> {
+        if size < HEADER_BYTES {
+            let expected_bytes = HEADER_BYTES as u64;
+            return Err(ReadError::Truncated {
+                path: path.into(),
+                expected_bytes,
+                actual_bytes: size as u64,
+            });
+        }
+        let map = Mapping::new(file, size).map_err(|error| ReadError::io(path, "map", error))?;
+        let header = Header::decode(map.bytes(), path)?;
+        // In bounds: decode() has compared the offsets with the file's size.
+        let tables = &map.bytes()[HEADER_BYTES..header.values_offset as usize];
+        if crc32c::crc32c(tables) != header.tables_crc {
+            return Err(ReadError::damaged(
+                path,
+                HEADER_BYTES as u64,
+                "checksum of entries, index and keys",
+            ));
+        }
+        let verified = (0..header.entry_count.div_ceil(64))
+            .map(|_| AtomicU64::new(0))
+            .collect();
+        Ok(SnapshotFile {
+            path: path.to_path_buf(),
+            map,
+            header,
+            verified,
+        })
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn damaged(&self, offset: u64, what: &'static str) -> ReadError {
+        ReadError::damaged(&self.path, offset, what)
+    }
+
+    #[inline]
+    fn slice(&self, offset: u64, size: u32) -> Option<&[u8]> {
+        let start = usize::try_from(offset).ok()?;
+        self.map.bytes().get(start..start.checked_add(size as usize)?)
+    }
+
+    /// The record of entry `index`, which must be less than the entry count.
+    #[inline]
+    pub(crate) fn record(&self, index: u32) -> Result<Record, ReadError> {
+        let offset = HEADER_BYTES + index as usize * ENTRY_BYTES;
+        let bytes = self
+            .map
+            .bytes()
+            .get(offset..)
+            .and_then(|rest| rest.first_chunk::<ENTRY_BYTES>());
+        match bytes {
+            Some(bytes) if index < self.header.entry_count => Ok(Record::decode(bytes)),
+            _ => Err(self.damaged(offset as u64, "entry number")),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn key(&self, record: &Record) -> Result<&[u8], ReadError> {
+        self.slice(record.key_offset, record.key_size)
+            .ok_or_else(|| self.damaged(record.key_offset, "key outside of the file"))
+    }
+
+    /// The value of entry `index`, whether or not it matches its checksum.
+    pub(crate) fn unverified_value(&self, record: &Record) -> Result<&[u8], ReadError> {
+        self.slice(record.value_offset, record.value_size)
+            .ok_or_else(|| self.damaged(record.value_offset, "value outside of the file"))
+    }
+
+    /// The value of entry `index`, checked against its checksum if this process has not done so before.
+    #[inline]
+    pub(crate) fn value(&self, index: u32, record: &Record) -> Result<&[u8], ReadError> {
+        let value = self.unverified_value(record)?;
+        let (word, bit) = (index as usize / 64, 1 << (index % 64));
+        let Some(word) = self.verified.get(word) else {
+            return Err(self.damaged(record.value_offset, "entry number"));
+        };
+        // Relaxed: the bit guards nothing but work; two threads may both verify.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            if crc32c::crc32c(value) != record.value_crc {
+                return Err(self.damaged(record.value_offset, "checksum of a value"));
+            }
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Ok(value)
+    }
+
+    /// The number and record of the entry with this key; `hash` is the key's.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Result<Option<(u32, Record)>, ReadError> {
+        let mask = self.header.slot_count - 1;
+        let tag = (hash >> 32) as u32;
+        let mut slot = hash as u32 & mask;
+        for _ in 0..self.header.slot_count {
+            let offset = self.header.index_offset as usize + slot as usize * SLOT_BYTES;
+            let bytes = self
+                .map
+                .bytes()
+                .get(offset..)
+                .and_then(|rest| rest.first_chunk::<SLOT_BYTES>());
+            let Some(bytes) = bytes else {
+                return Err(self.damaged(offset as u64, "index outside of the file"));
+            };
+            let word = u64::from_le_bytes(*bytes);
+            let number = (word >> 32) as u32;
+            if number == 0 {
+                return Ok(None);
+            }
+            if word as u32 == tag {
+                let record = self.record(number - 1)?;
+                if self.key(&record)? == key {
+                    return Ok(Some((number - 1, record)));
+                }
+            }
+            slot = (slot + 1) & mask;
+        }
+        Err(self.damaged(self.header.index_offset, "index without an empty slot"))
+    }
+
+    /// The number of the first entry whose key is not less than `key`; the entry count if there is none.
+    pub(crate) fn lower_bound(&self, key: &[u8]) -> Result<u32, ReadError> {
+        let (mut low, mut high) = (0, self.header.entry_count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.key(&self.record(middle)?)? < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}

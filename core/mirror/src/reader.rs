@@ -1,0 +1,154 @@
+//! The reading side of a mirror.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::control::{CONTROL_NAME, Control};
+use crate::trust::{self, Folder};
+use crate::{ReadError, Snapshot};
+
+/// How often a reader follows a generation that was replaced while it opened it. Each attempt means that the publisher
+/// published twice in the time of two system calls.
+const MAX_ATTEMPTS: u32 = 100;
+
+/// A process's hold on one mirror.
+///
+/// It starts no thread, takes no lock and keeps no descriptor open, so a forked child simply goes on using it: mappings are
+/// inherited, and each process follows the generations by itself. To use one from several threads, give each its own.
+#[derive(Debug)]
+pub struct Reader {
+    folder: Folder,
+    control: Control,
+    held: Option<Arc<Snapshot>>,
+}
+
+impl Reader {
+    /// Opens the mirror at `path`: its folder, or a symbolic link to it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `Untrusted`, and what the control page may be: `Foreign`, `OtherVersion`, `Truncated`,
+    /// `Damaged`. A mirror without a generation opens; [`Reader::snapshot`] then says `NotPublished`.
+    pub fn open(path: &Path) -> Result<Reader, ReadError> {
+        let folder = Folder::resolve(path)?;
+        let control_path = folder.path.join(CONTROL_NAME);
+        let (file, metadata) = trust::open_file(&control_path, Some(folder.owner))?;
+        let control = Control::map(&file, &metadata, false, &control_path)?;
+        Ok(Reader {
+            folder,
+            control,
+            held: None,
+        })
+    }
+
+    /// The mirror's folder, links resolved.
+    pub fn dir(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// The current generation, 0 before the first: one atomic load (acquire) of mapped memory.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.control.generation()
+    }
+
+    /// The address of the generation word, for code that loads it itself (atomically, acquire). Valid until this `Reader` is
+    /// dropped, in forked children too.
+    ///
+    /// The word is `generation * 2`, plus 1 once the mirror is retired. "The word differs from the one last seen" is thus
+    /// all a fast path has to check; then see [`Reader::is_retired`] and [`Reader::snapshot`].
+    pub fn generation_ptr(&self) -> *const u64 {
+        self.control.mapping.generation().as_ptr()
+    }
+
+    /// The current generation, mapped: the same `Arc` as last time if nothing moved (then this is one load), else the new
+    /// generation's file is opened and its tables are checked. A base that is already mapped is neither mapped nor checked
+    /// again. Several threads or requests may hold several generations at once.
+    ///
+    /// # Errors
+    /// Any [`ReadError`]. The generation held before stays available through [`Reader::held`].
+    #[inline]
+    pub fn snapshot(&mut self) -> Result<Arc<Snapshot>, ReadError> {
+        let generation = self.generation();
+        match &self.held {
+            Some(held) if held.generation() == generation => Ok(held.clone()),
+            _ => self.follow(generation),
+        }
+    }
+
+    /// The snapshot that the last successful [`Reader::snapshot`] returned.
+    pub fn held(&self) -> Option<&Arc<Snapshot>> {
+        self.held.as_ref()
+    }
+
+    #[cold]
+    fn follow(&mut self, mut generation: u64) -> Result<Arc<Snapshot>, ReadError> {
+        let mirror_id = self.control.fixed.mirror_id;
+        for _ in 0..MAX_ATTEMPTS {
+            if generation == 0 {
+                return Err(ReadError::NotPublished {
+                    path: self.folder.path.clone(),
+                });
+            }
+            match Snapshot::open_generation(&self.folder, mirror_id, generation, self.held.as_deref()) {
+                Ok(snapshot) => {
+                    let snapshot = Arc::new(snapshot);
+                    self.held = Some(snapshot.clone());
+                    return Ok(snapshot);
+                }
+                Err(error @ ReadError::Missing { .. }) => {
+                    // The publisher removes files only after it has stored a later generation. So if the word still says
+                    // the same, it was not the publisher.
+                    let now = self.generation();
+                    if now == generation {
+                        return Err(error);
+                    }
+                    generation = now;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ReadError::Busy {
+            path: self.folder.path.clone(),
+            attempts: MAX_ATTEMPTS,
+        })
+    }
+
+    /// Waits until the generation differs from `seen_generation` or the mirror is retired: `true`. `false` if `timeout` has
+    /// passed, or a signal handler has run in this thread (so that a program can react to it; just call again).
+    pub fn wait(&self, seen_generation: u64, timeout: Duration) -> bool {
+        self.control.wait(seen_generation, timeout)
+    }
+
+    /// When the publisher last said that it lives, in milliseconds since the Unix epoch; 0 if never.
+    pub fn heartbeat_unix_ms(&self) -> u64 {
+        self.control.mapping.heartbeat_unix_ms().load(Ordering::Relaxed)
+    }
+
+    /// How long ago that was, given the present time in milliseconds since the Unix epoch; zero if the clock went back.
+    pub fn heartbeat_age(&self, now_unix_ms: u64) -> Duration {
+        Duration::from_millis(now_unix_ms.saturating_sub(self.heartbeat_unix_ms()))
+    }
+
+    /// The publisher's process id as it knows it (in a container, another one than here).
+    pub fn publisher_pid(&self) -> u32 {
+        self.control.mapping.publisher_pid().load(Ordering::Relaxed)
+    }
+
+    /// Whether the publisher ended in order and no other has taken over yet. The data stays valid.
+    pub fn is_closed(&self) -> bool {
+        self.control.is_closed()
+    }
+
+    /// Whether this mirror has been given up for another one: open the path again. What is held stays valid.
+    pub fn is_retired(&self) -> bool {
+        self.control.is_retired()
+    }
+
+    /// Whether `path` still leads to this mirror: one `stat`. A mirror that was removed behind its publisher's back is not
+    /// marked as retired, so this is worth a call now and then while the heartbeat is stale.
+    pub fn is_current(&self, path: &Path) -> bool {
+        self.control.is_at(path).unwrap_or(false)
+    }
+}

@@ -1,0 +1,224 @@
+//! Everything that needs `unsafe`: mappings, the control page's shared words, futex, file locks.
+//!
+//! What makes the safe faces below sound: a snapshot file is never changed once it can be opened under its name (the
+//! publication protocol), and the rights the readers check keep everybody but the publisher's user from doing so. The
+//! control page is changed while mapped, therefore its words are only ever touched through atomics.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+#[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
+compile_error!(
+    "the mirror is for 64-bit little-endian Linux: it needs futexes, and its format is little-endian"
+);
+
+/// Size of the control file and of its mapping.
+pub(crate) const CONTROL_BYTES: usize = 4096;
+
+fn map(file: &File, len: usize, protection: libc::c_int) -> io::Result<NonNull<u8>> {
+    // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours; the result is checked.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            protection,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(at.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))
+}
+
+/// A read-only shared mapping of a whole immutable file.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    at: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping is read-only and never moves; sharing it is sharing a `&[u8]`.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `file`; `len` must be its size, greater than 0.
+    pub(crate) fn new(file: &File, len: usize) -> io::Result<Mapping> {
+        Ok(Mapping {
+            at: map(file, len, libc::PROT_READ)?,
+            len,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: `at` is mapped readable for `len` bytes until `self` is dropped, and the file does not change (see above).
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this range was mapped by us and no borrow outlives `self`.
+        unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
+    }
+}
+
+/// The words of the control page that change while it is mapped.
+#[repr(C)]
+struct Words {
+    fixed: [u8; 64],
+    generation: AtomicU64,
+    _pad: [u8; 56],
+    heartbeat_unix_ms: AtomicU64,
+    publisher_pid: AtomicU32,
+    flags: AtomicU32,
+}
+
+const _: () = assert!(std::mem::offset_of!(Words, generation) == 64);
+const _: () = assert!(std::mem::offset_of!(Words, heartbeat_unix_ms) == 128);
+const _: () = assert!(std::mem::offset_of!(Words, publisher_pid) == 136);
+const _: () = assert!(std::mem::offset_of!(Words, flags) == 140);
+const _: () = assert!(std::mem::size_of::<Words>() <= CONTROL_BYTES);
+
+/// A shared mapping of a control page. Whoever mapped it read-only must only load.
+#[derive(Debug)]
+pub(crate) struct ControlMapping {
+    at: NonNull<u8>,
+}
+
+// SAFETY: the page is only accessed through atomics, or in parts that never change.
+unsafe impl Send for ControlMapping {}
+// SAFETY: as above.
+unsafe impl Sync for ControlMapping {}
+
+impl ControlMapping {
+    /// Maps `file`, whose size the caller has found to be [`CONTROL_BYTES`].
+    pub(crate) fn new(file: &File, writable: bool) -> io::Result<ControlMapping> {
+        let protection = if writable {
+            libc::PROT_READ | libc::PROT_WRITE
+        } else {
+            libc::PROT_READ
+        };
+        Ok(ControlMapping {
+            at: map(file, CONTROL_BYTES, protection)?,
+        })
+    }
+
+    #[inline]
+    fn words(&self) -> &Words {
+        // SAFETY: `Words` fits the mapping (asserted above), a mapping is page-aligned, every bit pattern is valid for its
+        // fields, those that change are atomics, and 64-bit atomic loads are allowed on read-only memory on this target.
+        unsafe { self.at.cast::<Words>().as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self) -> &AtomicU64 {
+        &self.words().generation
+    }
+
+    pub(crate) fn heartbeat_unix_ms(&self) -> &AtomicU64 {
+        &self.words().heartbeat_unix_ms
+    }
+
+    pub(crate) fn publisher_pid(&self) -> &AtomicU32 {
+        &self.words().publisher_pid
+    }
+
+    pub(crate) fn flags(&self) -> &AtomicU32 {
+        &self.words().flags
+    }
+}
+
+impl Drop for ControlMapping {
+    fn drop(&mut self) {
+        // SAFETY: this range was mapped by us and no borrow outlives `self`.
+        unsafe { libc::munmap(self.at.as_ptr().cast(), CONTROL_BYTES) };
+    }
+}
+
+/// Sleeps until somebody wakes `word`, unless its low half is no longer that of `seen`. Returns at a wake, a change, the
+/// timeout, or a signal: the caller looks again. `false` if a signal ended the sleep.
+pub(crate) fn futex_wait(word: &AtomicU64, seen: u64, timeout: Duration) -> bool {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
+    };
+    // SAFETY: on a little-endian machine the address of a u64 is that of its low u32, aligned and mapped; the kernel only
+    // reads it (a read-only shared mapping is allowed for FUTEX_WAIT). Not private: the waker is another process.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            seen as u32,
+            &raw const timeout,
+        )
+    };
+    result == 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted
+}
+
+/// Wakes everybody who sleeps on `word`, in every process.
+pub(crate) fn futex_wake_all(word: &AtomicU64) {
+    // SAFETY: the address is mapped; waking accesses no memory.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+}
+
+/// Takes an exclusive `flock`; `false` if somebody else has one. Ends with the last descriptor of this open file.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    loop {
+        // SAFETY: a plain call on an open descriptor.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(true);
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Ok(false),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Reserves the file's space, so that neither writing nor reading a mapping of it can fail for lack of space. A file system
+/// that cannot reserve is no error: every byte is written anyway.
+pub(crate) fn reserve(file: &File, len: u64) -> io::Result<()> {
+    let len = libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    loop {
+        // SAFETY: a plain call on an open descriptor.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(()),
+            _ => return Err(error),
+        }
+    }
+}
+
+/// The user this process acts as.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: cannot fail and touches no memory.
+    unsafe { libc::geteuid() }
+}
+
+/// Eight bytes nobody can guess.
+pub(crate) fn random_u64() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    // SAFETY: writes at most eight bytes into `bytes`. Requests up to 256 bytes are never cut short once they succeed.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got != bytes.len() as isize {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from_le_bytes(bytes))
+}
