@@ -1,0 +1,191 @@
+//! Starting the embedded store's `cfgstored`, exactly once, as a process that outlives its starter.
+//!
+//! Whoever finds no socket takes the lock file `autostart.lock` in the data folder, looks again, and starts
+//! `cfgstored` in a session of its own, with no descriptor of this process, and its stderr in `cfgstored.log`.
+//! The others wait for the lock and then find the socket. `cfgstored` itself locks the data folder for life, so
+//! even a starter that is killed half-way cannot lead to two.
+
+mod binary;
+mod spawn;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
+
+pub use binary::find_binary;
+
+use crate::address::Address;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::HostPaths;
+use crate::options::Options;
+use crate::sys;
+use spawn::{Ended, Started};
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// A start that failed is not tried again for so long: a request that loops must not start a process each time.
+const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+
+/// How a client starts `cfgstored`.
+#[derive(Debug)]
+pub(crate) struct Autostart {
+    paths: HostPaths,
+    mirror_dir: Option<PathBuf>,
+    binary: Option<PathBuf>,
+    timeout: Duration,
+    last_failure: Mutex<Option<(Instant, Error)>>,
+}
+
+impl Autostart {
+    /// `None` if these options do not ask for it.
+    pub fn of(options: &Options) -> Option<Autostart> {
+        (options.autostart && options.address == Address::Embedded).then(|| Autostart {
+            paths: options.host_paths(),
+            mirror_dir: options.mirror_dir.clone(),
+            binary: options.cfgstored.clone(),
+            timeout: options.start_timeout,
+            last_failure: Mutex::default(),
+        })
+    }
+
+    /// Returns once something serves on the socket.
+    pub async fn ensure(&self, deadline: Instant) -> Result<()> {
+        if let Some(error) = self.recent_failure() {
+            return Err(error);
+        }
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        let outcome = self.start_or_wait(deadline).await;
+        if let Err(error) = &outcome
+            && error.kind != ErrorKind::Timeout
+        {
+            *self.failure() = Some((Instant::now(), error.clone()));
+        }
+        outcome
+    }
+
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Error)>> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent_failure(&self) -> Option<Error> {
+        let failure = self.failure();
+        failure
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < FAILURE_HOLDS)
+            .map(|(_, error)| error.clone())
+    }
+
+    async fn start_or_wait(&self, deadline: Instant) -> Result<()> {
+        // Before anything is made on disk: without a binary nothing else matters.
+        let binary = find_binary(self.binary.as_deref())?;
+        let lock = self.open_lock()?;
+        loop {
+            if self.is_served().await {
+                return Ok(());
+            }
+            if sys::try_lock_exclusive(&lock)
+                .map_err(|error| self.cannot("lock", &self.paths.autostart_lock(), &error))?
+            {
+                break;
+            }
+            if Instant::now() >= deadline {
+                return Err(self.too_slow("another process is starting cfgstored and is not done"));
+            }
+            sleep(POLL).await;
+        }
+        // Another process may have started it while this one took the lock.
+        if self.is_served().await {
+            return Ok(());
+        }
+        match spawn::start(&binary, &self.paths, self.mirror_dir.as_deref(), deadline).await? {
+            Started::Serving => Ok(()),
+            Started::TooSlow => Err(self.too_slow("cfgstored was started and does not serve yet")),
+            Started::Ended(ended) => self.wait_for_another(ended, deadline).await,
+        }
+    }
+
+    /// The process that was started ended again. If another one has the data folder, that one will serve.
+    async fn wait_for_another(&self, ended: Ended, deadline: Instant) -> Result<()> {
+        while self.is_owned_by_another() {
+            if self.is_served().await {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(self.too_slow("another cfgstored has the data folder and does not serve yet"));
+            }
+            sleep(POLL).await;
+        }
+        Err(ended.into_error(&self.paths))
+    }
+
+    fn is_owned_by_another(&self) -> bool {
+        // The lock that this takes for a moment can be in nobody's way: nothing is being started now.
+        File::open(self.paths.lock()).is_ok_and(|file| sys::try_lock_exclusive(&file).is_ok_and(|free| !free))
+    }
+
+    async fn is_served(&self) -> bool {
+        UnixStream::connect(self.paths.socket()).await.is_ok()
+    }
+
+    fn open_lock(&self) -> Result<File> {
+        let dir = self.paths.data_dir();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(dir)
+            .map_err(|error| self.cannot("create the data folder", dir, &error))?;
+        let path = self.paths.autostart_lock();
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o660)
+            .open(&path)
+            .map_err(|error| self.cannot("write", &path, &error))
+    }
+
+    fn cannot(&self, what: &str, path: &Path, error: &io::Error) -> Error {
+        let kind = kind_of(error);
+        let next = match kind {
+            ErrorKind::Denied => format!(
+                "; give user {} the right to write there, name another data folder, or start cfgstored yourself",
+                sys::effective_user_id()
+            ),
+            ErrorKind::Exhausted => "; free space on that disk".to_owned(),
+            _ => String::new(),
+        };
+        Error::new(
+            kind,
+            format!(
+                "cannot start cfgstored: cannot {what} {}: {error}{next}",
+                path.display()
+            ),
+        )
+    }
+
+    fn too_slow(&self, what: &str) -> Error {
+        Error::new(
+            ErrorKind::Timeout,
+            format!(
+                "{what} on {}; see {}",
+                self.paths.data_dir().display(),
+                self.paths.log().display()
+            ),
+        )
+    }
+}
+
+fn kind_of(error: &io::Error) -> ErrorKind {
+    use io::ErrorKind as Io;
+    match error.kind() {
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::Denied,
+        Io::StorageFull | Io::QuotaExceeded => ErrorKind::Exhausted,
+        _ => ErrorKind::Unavailable,
+    }
+}

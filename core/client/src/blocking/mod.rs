@@ -1,0 +1,122 @@
+//! The client for programs without an asynchronous runtime.
+//!
+//! [`Mode`] chooses who drives the network. Both modes notice a fork: in the child, what was inherited is
+//! left alone (never closed towards the server) and built anew at the next use. Locks stay with the parent.
+//!
+//! Do not call from inside a tokio runtime; it is refused with [`ErrorKind::Unsupported`].
+
+mod driver;
+mod lock;
+mod pollable;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use lock::Lock;
+pub use watch::Watch;
+
+use crate::blocking::driver::Driver;
+use crate::client::Status;
+use crate::error::{Error, ErrorKind, Result};
+use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
+use crate::lock::LockOptions;
+use crate::options::Options;
+use crate::txn::{Txn, TxnOutcome};
+use crate::watch::WatchOptions;
+
+/// Who drives the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nobody, except a call while it runs: there is never a thread. For PHP and other places where threads and
+    /// forks do not mix. Locks need an agent behind a unix socket, which keeps them alive.
+    NoThread,
+    /// One background thread per client, started at first use, with every signal blocked. Leases stay alive
+    /// between calls, so locks work against any server.
+    BackgroundThread,
+}
+
+/// A client whose calls block. Cheap to create: nothing is connected, started or read before the first call.
+///
+/// Safe to share between threads: in mode [`NoThread`](Mode::NoThread) calls take turns, in mode
+/// [`BackgroundThread`](Mode::BackgroundThread) they run side by side.
+#[derive(Debug, Clone)]
+pub struct Client {
+    driver: Arc<Driver>,
+}
+
+impl Client {
+    /// A client with these options. Fails only if the options contradict themselves.
+    pub fn new(options: Options, mode: Mode) -> Result<Client> {
+        Ok(Client {
+            driver: Arc::new(Driver::new(options, mode)?),
+        })
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &Options {
+        self.driver.options()
+    }
+
+    /// The mode it was made with.
+    pub fn mode(&self) -> Mode {
+        self.driver.mode()
+    }
+
+    /// See [`crate::Client::get`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<KeyValue>> {
+        self.driver.run(async |client| client.get(key).await)
+    }
+
+    /// See [`crate::Client::range`].
+    pub fn range(&self, range: &Range) -> Result<RangeResult> {
+        self.driver.run(async |client| client.range(range).await)
+    }
+
+    /// See [`crate::Client::put`].
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>, options: &PutOptions) -> Result<i64> {
+        self.driver
+            .run(async |client| client.put(key, value, options).await)
+    }
+
+    /// See [`crate::Client::delete`].
+    pub fn delete(&self, key: impl AsRef<[u8]>, if_revision: Option<i64>) -> Result<Deleted> {
+        self.driver
+            .run(async |client| client.delete(key, if_revision).await)
+    }
+
+    /// See [`crate::Client::txn`].
+    pub fn txn(&self, txn: Txn) -> Result<TxnOutcome> {
+        self.driver.run(async |client| client.txn(txn).await)
+    }
+
+    /// See [`crate::Client::status`].
+    pub fn status(&self) -> Result<Status> {
+        self.driver.run(async |client| client.status().await)
+    }
+
+    /// Watches keys. Connects at the first [`Watch::next`], so it does not block.
+    pub fn watch(&self, options: WatchOptions) -> Result<Watch> {
+        Watch::new(self.driver.clone(), options)
+    }
+
+    /// Takes the lock `name`, waiting for it as [`LockOptions::wait`] says.
+    pub fn lock(&self, name: impl AsRef<[u8]>, options: &LockOptions) -> Result<Lock> {
+        Lock::acquire(self.driver.clone(), name.as_ref(), options)
+    }
+}
+
+/// Longest wait that is not "for ever"; keeps deadlines from overflowing.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(crate) fn refuse_inside_a_runtime() -> Result<()> {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a blocking call was made inside a tokio runtime; use cfgstore_client::Client there",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The client core of cfgstore.
+//!
+//! One implementation of addresses, connections, retries, watches, locks and the start of an embedded
+//! `cfgstored`, for every language. It speaks etcd v3, so it works against a cfgstore member, a host agent and
+//! a real etcd alike; what only an agent can do (a lock bound to the life of a connection) it says clearly.
+//!
+//! - [`Client`] is the asynchronous client. It needs a tokio runtime with I/O and time enabled.
+//! - [`blocking::Client`] is the same for programs without a runtime: with no thread at all (PHP), or with
+//!   one background thread (C, Python).
+//! - [`host`] knows where the files of a host are.
+//!
+//! Keys and values are bytes. Every key is seen below [`Options::prefix`]: it is put before keys on the way in
+//! and taken off on the way out. Keys below [`RESERVED_PREFIX`] belong to cfgstore itself.
+//!
+//! Every failure is an [`Error`] with a [`kind`](ErrorKind) that C, PHP and Python share, and says whether a
+//! write may have happened.
+
+mod address;
+pub mod autostart;
+pub mod blocking;
+mod client;
+mod connection;
+mod endpoint;
+mod error;
+mod fork;
+pub mod host;
+mod keyspace;
+mod kv;
+mod lock;
+mod options;
+mod refusal;
+mod sys;
+mod txn;
+mod watch;
+
+pub use address::{Address, MemberAddress};
+pub use client::{AgentStatus, Client, Status};
+pub use error::{Error, ErrorKind, Result, RevisionConflict};
+pub use keyspace::{MAX_KEY_BYTES, RESERVED_PREFIX};
+pub use kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
+pub use lock::{Lock, LockOptions};
+pub use options::Options;
+pub use txn::{Txn, TxnOutcome};
+pub use watch::{Change, ChangeBatch, ChangeKind, Watch, WatchOptions};
+
+/// Version of this crate, and so of the client core.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
