@@ -1,0 +1,254 @@
+//! What a client asks of the store: the commands that change it, and the reads inside transactions.
+//!
+//! The types mirror etcd's requests one to one; byte strings are [`Bytes`], so that a decoded network buffer or log
+//! entry is not copied. [`Store::apply`](crate::Store::apply) copies what it keeps, so a command never pins its buffer
+//! for longer than it lives itself.
+
+use bytes::Bytes;
+
+use crate::error::CommandError;
+
+/// On whose behalf a command runs. The default is an anonymous caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// The authenticated user, once the server has checked who it is.
+    pub user: Option<String>,
+    /// What the client calls itself; nobody has verified it.
+    pub client: Option<String>,
+}
+
+/// One change to the store, applied as a whole or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Writes one key.
+    Put(Put),
+    /// Deletes a key or a range of keys.
+    DeleteRange(DeleteRange),
+    /// Compares, then runs one of two lists of operations, all at one revision.
+    Txn(Txn),
+    /// Forgets superseded records.
+    Compact(Compact),
+    /// Creates a lease.
+    LeaseGrant(LeaseGrant),
+    /// Removes a lease, and every key attached to it.
+    LeaseRevoke(LeaseRevoke),
+}
+
+/// Writes one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Put {
+    /// The key, not empty, at most [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// The lease to attach the key to; 0 attaches to none, and detaches from the lease it had.
+    pub lease: i64,
+    /// Whether the outcome carries the record that was replaced.
+    pub prev_kv: bool,
+    /// Keep the value the key has; then `value` must be empty and the key must exist.
+    pub ignore_value: bool,
+    /// Keep the lease the key has; then `lease` must be 0 and the key must exist.
+    pub ignore_lease: bool,
+}
+
+/// Deletes the keys that `(key, range_end)` names (see [`KeyRange`](crate::KeyRange)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteRange {
+    /// The key or the start of the range, not empty.
+    pub key: Bytes,
+    /// The end of the range.
+    pub range_end: Bytes,
+    /// Whether the outcome carries the deleted records.
+    pub prev_kv: bool,
+}
+
+/// Reads the keys that `(key, range_end)` names (see [`KeyRange`](crate::KeyRange)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// The key or the start of the range, not empty.
+    pub key: Bytes,
+    /// The end of the range.
+    pub range_end: Bytes,
+    /// The most records to return; 0 or less is no limit.
+    pub limit: i64,
+    /// The revision to read at; 0 or less is the current one.
+    pub revision: i64,
+    /// The order of the records.
+    pub sort_order: SortOrder,
+    /// What the records are ordered by.
+    pub sort_target: SortTarget,
+    /// The caller wants no values. The records still carry them (they are shared, not copied): the wire leaves them out.
+    pub keys_only: bool,
+    /// The caller wants the count only; no record is returned.
+    pub count_only: bool,
+    /// Leaves out records with a lower mod revision; 0 is no bound.
+    pub min_mod_revision: i64,
+    /// Leaves out records with a higher mod revision; 0 is no bound.
+    pub max_mod_revision: i64,
+    /// Leaves out records with a lower create revision; 0 is no bound.
+    pub min_create_revision: i64,
+    /// Leaves out records with a higher create revision; 0 is no bound.
+    pub max_create_revision: i64,
+}
+
+/// The order of a range's records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortOrder {
+    /// By key ascending; with a sort target other than the key, ascending by that target.
+    #[default]
+    None,
+    /// Ascending.
+    Ascend,
+    /// Descending.
+    Descend,
+}
+
+/// What a range's records are ordered by. Records that compare equal come in ascending order of their keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortTarget {
+    /// The key.
+    #[default]
+    Key,
+    /// The version.
+    Version,
+    /// The create revision.
+    Create,
+    /// The mod revision.
+    Mod,
+    /// The value.
+    Value,
+}
+
+impl TryFrom<i32> for SortOrder {
+    type Error = CommandError;
+
+    /// Reads etcd's enum number; an unknown one is [`CommandError::InvalidSortOption`].
+    fn try_from(number: i32) -> Result<SortOrder, CommandError> {
+        match number {
+            0 => Ok(SortOrder::None),
+            1 => Ok(SortOrder::Ascend),
+            2 => Ok(SortOrder::Descend),
+            number => Err(CommandError::InvalidSortOption { number }),
+        }
+    }
+}
+
+impl TryFrom<i32> for SortTarget {
+    type Error = CommandError;
+
+    /// Reads etcd's enum number; an unknown one is [`CommandError::InvalidSortOption`].
+    fn try_from(number: i32) -> Result<SortTarget, CommandError> {
+        match number {
+            0 => Ok(SortTarget::Key),
+            1 => Ok(SortTarget::Version),
+            2 => Ok(SortTarget::Create),
+            3 => Ok(SortTarget::Mod),
+            4 => Ok(SortTarget::Value),
+            number => Err(CommandError::InvalidSortOption { number }),
+        }
+    }
+}
+
+/// A transaction: if every comparison holds, `success` runs, else `failure`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// The comparisons, all of which must hold; none is true.
+    pub compare: Vec<Compare>,
+    /// What runs when they hold.
+    pub success: Vec<TxnOp>,
+    /// What runs when one does not.
+    pub failure: Vec<TxnOp>,
+}
+
+impl Txn {
+    /// Whether no operation on any path can write. Such a transaction needs no replication:
+    /// [`State::read_txn`](crate::State::read_txn) answers it.
+    pub fn is_read_only(&self) -> bool {
+        self.success.iter().chain(&self.failure).all(|op| match op {
+            TxnOp::Range(_) => true,
+            TxnOp::Put(_) | TxnOp::DeleteRange(_) => false,
+            TxnOp::Txn(txn) => txn.is_read_only(),
+        })
+    }
+}
+
+/// One operation of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TxnOp {
+    /// Reads; sees what earlier operations of the transaction wrote.
+    Range(Range),
+    /// Writes one key.
+    Put(Put),
+    /// Deletes keys.
+    DeleteRange(DeleteRange),
+    /// A transaction in the transaction. Its comparisons see the store as it was before the outermost transaction.
+    Txn(Txn),
+}
+
+/// One comparison of a transaction: `<target of the key> <result> <given operand>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// The key or the start of the range, not empty.
+    pub key: Bytes,
+    /// The end of the range. The comparison must hold for every key in the range; a range without keys compares like
+    /// one key that is missing.
+    pub range_end: Bytes,
+    /// How the target must compare to the operand.
+    pub result: CompareResult,
+    /// What is compared, and with what.
+    pub target: CompareTarget,
+}
+
+/// How a comparison's target must relate to its operand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompareResult {
+    /// Equal to it.
+    #[default]
+    Equal,
+    /// Greater than it.
+    Greater,
+    /// Less than it.
+    Less,
+    /// Not equal to it.
+    NotEqual,
+}
+
+/// What of a key is compared, with the operand. A missing key has 0 for every number and fails any comparison of its
+/// value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompareTarget {
+    /// The version.
+    Version(i64),
+    /// The create revision.
+    Create(i64),
+    /// The mod revision.
+    Mod(i64),
+    /// The value.
+    Value(Bytes),
+    /// The lease.
+    Lease(i64),
+}
+
+/// Forgets what no read at or after `revision` can see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compact {
+    /// The oldest revision that can still be read; more than the compact revision, at most the current one.
+    pub revision: i64,
+}
+
+/// Creates a lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseGrant {
+    /// The id, chosen before the command is proposed; not 0.
+    pub id: i64,
+    /// Time to live, in seconds. The proposer has raised it to its minimum already; the store takes less than 1 as 1,
+    /// and refuses more than [`MAX_LEASE_TTL_SECS`](crate::MAX_LEASE_TTL_SECS).
+    pub ttl_secs: i64,
+}
+
+/// Removes a lease and deletes every key attached to it, all at one revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseRevoke {
+    /// The id.
+    pub id: i64,
+}

@@ -1,0 +1,46 @@
+//! The key-value state machine of cfgstore: etcd v3's semantics, deterministic and free of I/O.
+//!
+//! [`Store`] is the single writer: it applies [`Command`]s in order. [`State`] is what readers hold: an immutable
+//! version of everything, cloned in O(1), on which ranges, old revisions, watch history and snapshots are read without
+//! blocking the writer. [`codec`] gives commands, records and leases their bytes; [`StateLoader`] rebuilds a store.
+//!
+//! The crate reads no clock, starts no thread, knows no network and no disk: time, randomness and ids arrive inside
+//! the commands.
+
+mod check;
+pub mod codec;
+mod command;
+mod compact;
+mod error;
+mod events;
+mod history;
+mod key;
+mod lease;
+mod loader;
+mod log;
+mod map;
+mod outcome;
+mod range;
+mod record;
+mod snapshot;
+mod state;
+mod store;
+mod txn;
+mod write;
+mod write_set;
+
+pub use check::{CheckLimits, MAX_LEASE_TTL_SECS, MAX_TXN_DEPTH, check};
+pub use command::{
+    Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant, LeaseRevoke,
+    Put, Range, SortOrder, SortTarget, Txn, TxnOp,
+};
+pub use error::CommandError;
+pub use events::{Changes, Event, Events};
+pub use key::{Key, KeyRange, MAX_KEY_BYTES, prefix_range_end};
+pub use lease::Lease;
+pub use loader::{LoadError, StateHeader, StateLoader};
+pub use outcome::{DeleteRangeOutcome, Outcome, PutOutcome, RangeOutcome, TxnOpOutcome, TxnOutcome};
+pub use record::{MAX_RECORDS_PER_REVISION, Record, RecordMeta};
+pub use snapshot::Records;
+pub use state::State;
+pub use store::Store;
