@@ -8,8 +8,8 @@ use std::path::Path;
 
 use crate::file::SnapshotFile;
 use crate::format::{
-    ENTRY_BYTES, ENTRY_FLAG_TOMBSTONE, HEADER_BYTES, Header, Layout, MAX_ENTRIES, Record, SLOT_BYTES,
-    slots_for,
+    HEADER_BYTES, Header, Layout, MAX_ENTRIES, MAX_RECORDS_BYTES, ORDER_BYTES, POSITION_UNIT, RECORD_BYTES,
+    RECORD_FLAG_TOMBSTONE, Record, SLOT_BYTES, record_size, slots_for,
 };
 use crate::hash::hash;
 use crate::{Change, Entry, PublishError, ReadError};
@@ -57,11 +57,11 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Entry `index` of a mapped file. The value keeps the checksum it was published with, so damage to it stays visible.
-    pub(crate) fn of_file(file: &'a SnapshotFile, index: u32) -> Result<Item<'a>, ReadError> {
-        let record = file.record(index)?;
+    /// An entry of a mapped file. The value keeps the checksum it was published with, so damage to it stays visible.
+    pub(crate) fn of_file(file: &'a SnapshotFile, number: u32) -> Result<Item<'a>, ReadError> {
+        let (record, key) = file.record(number)?;
         Ok(Item {
-            key: file.key(&record)?,
+            key,
             value: file.unverified_value(&record)?,
             value_crc: record.value_crc,
             create_revision: record.create_revision,
@@ -74,7 +74,7 @@ impl<'a> Item<'a> {
 
 /// All items of a mapped file, in key order.
 pub(crate) fn items_of(file: &SnapshotFile) -> impl Iterator<Item = Result<Item<'_>, ReadError>> {
-    (0..file.header().entry_count).map(|index| Item::of_file(file, index))
+    (0..file.header().entry_count).map(|number| Item::of_file(file, number))
 }
 
 /// Sorts by key; of several items with one key the last stays.
@@ -171,21 +171,27 @@ fn sizes(items: &[Item<'_>], max_bytes: u64) -> Result<Sizes, PublishError> {
         .filter(|count| *count <= MAX_ENTRIES);
     let entry_count =
         entry_count.ok_or_else(|| too_large(items.len() as u64, MAX_ENTRIES.into(), "entries"))?;
-    let (mut keys_size, mut values_size) = (0u64, 0u64);
+    let (mut records_size, mut values_size) = (0u64, 0u64);
     for item in items {
-        keys_size = keys_size.saturating_add(size_u32(item.key, "bytes in one key")?.into());
+        records_size = records_size.saturating_add(record_size(size_u32(item.key, "bytes in one key")?));
         values_size = values_size.saturating_add(size_u32(item.value, "bytes in one value")?.into());
     }
-    let layout = Layout::of(entry_count, slots_for(entry_count), keys_size);
-    let file_size = layout.and_then(|layout| layout.values_offset.checked_add(values_size));
-    match (layout, file_size) {
-        (Some(layout), Some(file_size)) if file_size <= max_bytes => Ok(Sizes {
-            entry_count,
-            layout,
-            file_size,
-        }),
-        _ => Err(too_large(file_size.unwrap_or(u64::MAX), max_bytes, "bytes")),
+    let Some(layout) = Layout::of(entry_count, slots_for(entry_count), records_size) else {
+        return Err(too_large(
+            records_size,
+            MAX_RECORDS_BYTES,
+            "bytes of keys and their records",
+        ));
+    };
+    let file_size = layout.values_offset.saturating_add(values_size);
+    if file_size > max_bytes {
+        return Err(too_large(file_size, max_bytes, "bytes"));
     }
+    Ok(Sizes {
+        entry_count,
+        layout,
+        file_size,
+    })
 }
 
 /// The size that a file of these items would have.
@@ -210,29 +216,32 @@ impl<'a> Image<'a> {
             file_size,
         } = sizes(items, max_bytes)?;
         let mut head = vec![0; layout.values_offset as usize];
-        let (mut key_at, mut value_at) = (layout.keys_offset, layout.values_offset);
+        let (mut record_at, mut value_at) = (layout.records_offset as usize, layout.values_offset);
         let index_at = layout.index_offset as usize;
         let mask = layout.slot_count - 1;
-        for (i, item) in items.iter().enumerate() {
+        for (number, item) in items.iter().enumerate() {
             let record = Record {
-                key_offset: key_at,
                 value_offset: value_at,
-                key_size: item.key.len() as u32,
                 value_size: item.value.len() as u32,
+                value_crc: item.value_crc,
                 create_revision: item.create_revision,
                 mod_revision: item.mod_revision,
                 version: item.version,
-                value_crc: item.value_crc,
+                key_size: item.key.len() as u32,
+                number: number as u32,
                 flags: if item.is_tombstone {
-                    ENTRY_FLAG_TOMBSTONE
+                    RECORD_FLAG_TOMBSTONE
                 } else {
                     0
                 },
             };
-            let record_at = HEADER_BYTES + i * ENTRY_BYTES;
-            head[record_at..record_at + ENTRY_BYTES].copy_from_slice(&record.encode());
-            head[key_at as usize..key_at as usize + item.key.len()].copy_from_slice(item.key);
-            key_at += item.key.len() as u64;
+            let key_at = record_at + RECORD_BYTES;
+            head[record_at..key_at].copy_from_slice(&record.encode());
+            head[key_at..key_at + item.key.len()].copy_from_slice(item.key);
+            let position = ((record_at - layout.records_offset as usize) / POSITION_UNIT) as u32;
+            let order_at = HEADER_BYTES + number * ORDER_BYTES;
+            head[order_at..order_at + ORDER_BYTES].copy_from_slice(&position.to_le_bytes());
+            record_at += record_size(record.key_size) as usize;
             value_at += item.value.len() as u64;
 
             let hash = hash(item.key);
@@ -246,8 +255,9 @@ impl<'a> Image<'a> {
                 slot = (slot + 1) & mask;
             };
             head[slot_at..slot_at + 4].copy_from_slice(&((hash >> 32) as u32).to_le_bytes());
-            head[slot_at + 4..slot_at + 8].copy_from_slice(&(i as u32 + 1).to_le_bytes());
+            head[slot_at + 4..slot_at + 8].copy_from_slice(&(position + 1).to_le_bytes());
         }
+        assert_eq!(record_at, head.len(), "the records end where the values begin");
         assert_eq!(value_at, file_size, "the values end where the file ends");
         let header = Header {
             flags: identity.flags,
@@ -261,7 +271,7 @@ impl<'a> Image<'a> {
             revision: identity.revision,
             published_unix_ms: identity.published_unix_ms,
             index_offset: layout.index_offset,
-            keys_offset: layout.keys_offset,
+            records_offset: layout.records_offset,
             values_offset: layout.values_offset,
             file_size,
             base_check: identity.base_check,

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ReadError;
-use crate::format::{ENTRY_BYTES, HEADER_BYTES, Header, Record, SLOT_BYTES};
+use crate::format::{HEADER_BYTES, Header, ORDER_BYTES, POSITION_UNIT, RECORD_BYTES, Record, SLOT_BYTES};
 use crate::sys::Mapping;
 use crate::trust;
 
-/// A base or a delta, mapped. Key and entry tables are known to be as they were written; all offsets are checked anyway.
+/// A base or a delta, mapped. Its tables are known to be as they were written; all offsets are checked anyway.
 #[derive(Debug)]
 pub(crate) struct SnapshotFile {
     path: PathBuf,
@@ -44,7 +44,7 @@ impl SnapshotFile {
             return Err(ReadError::damaged(
                 path,
                 HEADER_BYTES as u64,
-                "checksum of entries, index and keys",
+                "checksum of order, index and records",
             ));
         }
         let verified = (0..header.entry_count.div_ceil(64))
@@ -76,38 +76,44 @@ impl SnapshotFile {
         self.map.bytes().get(start..start.checked_add(size as usize)?)
     }
 
-    /// The record of entry `index`, which must be less than the entry count.
+    /// The record at a position, and its key.
     #[inline]
-    pub(crate) fn record(&self, index: u32) -> Result<Record, ReadError> {
-        let offset = HEADER_BYTES + index as usize * ENTRY_BYTES;
+    fn record_at(&self, position: u32) -> Result<(Record, &[u8]), ReadError> {
+        let offset = self.header.records_offset + u64::from(position) * POSITION_UNIT as u64;
+        let outside = || self.damaged(offset, "record outside of the file");
+        let rest = self.map.bytes().get(offset as usize..).ok_or_else(outside)?;
+        let (record, rest) = rest.split_first_chunk::<RECORD_BYTES>().ok_or_else(outside)?;
+        let record = Record::decode(record);
+        let key = rest.get(..record.key_size as usize).ok_or_else(outside)?;
+        Ok((record, key))
+    }
+
+    /// The record and key of the entry with that number, which must be less than the entry count.
+    #[inline]
+    pub(crate) fn record(&self, number: u32) -> Result<(Record, &[u8]), ReadError> {
+        let offset = HEADER_BYTES + number as usize * ORDER_BYTES;
         let bytes = self
             .map
             .bytes()
             .get(offset..)
-            .and_then(|rest| rest.first_chunk::<ENTRY_BYTES>());
+            .and_then(|rest| rest.first_chunk::<ORDER_BYTES>());
         match bytes {
-            Some(bytes) if index < self.header.entry_count => Ok(Record::decode(bytes)),
+            Some(bytes) if number < self.header.entry_count => self.record_at(u32::from_le_bytes(*bytes)),
             _ => Err(self.damaged(offset as u64, "entry number")),
         }
     }
 
-    #[inline]
-    pub(crate) fn key(&self, record: &Record) -> Result<&[u8], ReadError> {
-        self.slice(record.key_offset, record.key_size)
-            .ok_or_else(|| self.damaged(record.key_offset, "key outside of the file"))
-    }
-
-    /// The value of entry `index`, whether or not it matches its checksum.
+    /// A value, whether or not it matches its checksum.
     pub(crate) fn unverified_value(&self, record: &Record) -> Result<&[u8], ReadError> {
         self.slice(record.value_offset, record.value_size)
             .ok_or_else(|| self.damaged(record.value_offset, "value outside of the file"))
     }
 
-    /// The value of entry `index`, checked against its checksum if this process has not done so before.
+    /// A value, checked against its checksum if this process has not done so before.
     #[inline]
-    pub(crate) fn value(&self, index: u32, record: &Record) -> Result<&[u8], ReadError> {
+    pub(crate) fn value(&self, record: &Record) -> Result<&[u8], ReadError> {
         let value = self.unverified_value(record)?;
-        let (word, bit) = (index as usize / 64, 1 << (index % 64));
+        let (word, bit) = (record.number as usize / 64, 1 << (record.number % 64));
         let Some(word) = self.verified.get(word) else {
             return Err(self.damaged(record.value_offset, "entry number"));
         };
@@ -121,9 +127,9 @@ impl SnapshotFile {
         Ok(value)
     }
 
-    /// The number and record of the entry with this key; `hash` is the key's.
+    /// The record and key of the entry with this key; `hash` is the key's.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Result<Option<(u32, Record)>, ReadError> {
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Result<Option<(Record, &[u8])>, ReadError> {
         let mask = self.header.slot_count - 1;
         let tag = (hash >> 32) as u32;
         let mut slot = hash as u32 & mask;
@@ -138,14 +144,14 @@ impl SnapshotFile {
                 return Err(self.damaged(offset as u64, "index outside of the file"));
             };
             let word = u64::from_le_bytes(*bytes);
-            let number = (word >> 32) as u32;
-            if number == 0 {
+            // One more than the position, so that zero is an empty slot.
+            let Some(position) = ((word >> 32) as u32).checked_sub(1) else {
                 return Ok(None);
-            }
+            };
             if word as u32 == tag {
-                let record = self.record(number - 1)?;
-                if self.key(&record)? == key {
-                    return Ok(Some((number - 1, record)));
+                let found = self.record_at(position)?;
+                if found.1 == key {
+                    return Ok(Some(found));
                 }
             }
             slot = (slot + 1) & mask;
@@ -158,7 +164,7 @@ impl SnapshotFile {
         let (mut low, mut high) = (0, self.header.entry_count);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.key(&self.record(middle)?)? < key {
+            if self.record(middle)?.1 < key {
                 low = middle + 1;
             } else {
                 high = middle;

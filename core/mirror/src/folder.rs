@@ -121,7 +121,7 @@ fn unusable(path: &Path, why: &'static str) -> PublishError {
     }
 }
 
-fn remove_if_there(path: &Path) -> Result<(), PublishError> {
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), PublishError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(PublishError::io(path, "remove", error)),
         _ => Ok(()),
@@ -324,16 +324,20 @@ fn new_control(
     Ok(control)
 }
 
-/// Removes all generation files but these. A file that cannot be removed is an error: it holds memory.
-pub(crate) fn remove_generations_except(dir: &Path, keep: &[u64]) -> Result<(), PublishError> {
-    for entry in std::fs::read_dir(dir).map_err(|error| PublishError::io(dir, "list", error))? {
-        let entry = entry.map_err(|error| PublishError::io(dir, "list", error))?;
-        let generation = entry.file_name().to_str().and_then(generation_of_name);
-        if generation.is_some_and(|generation| !keep.contains(&generation)) {
-            remove_if_there(&entry.path())?;
-        }
+/// The generations whose files are in the folder.
+pub(crate) fn generations(dir: &Path) -> Result<Vec<u64>, PublishError> {
+    let fail = |error| PublishError::io(dir, "list", error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        found.extend(
+            entry
+                .map_err(fail)?
+                .file_name()
+                .to_str()
+                .and_then(generation_of_name),
+        );
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Removes a mirror's files and then its folder, if nothing else is in it.

@@ -7,15 +7,21 @@ use crate::ReadError;
 pub(crate) const SNAPSHOT_MAGIC: [u8; 8] = *b"CFGSNAP\0";
 pub(crate) const FORMAT_VERSION: u32 = 1;
 pub(crate) const HEADER_BYTES: usize = 128;
-pub(crate) const ENTRY_BYTES: usize = 64;
+/// A record without its key, which follows it.
+pub(crate) const RECORD_BYTES: usize = 56;
 pub(crate) const SLOT_BYTES: usize = 8;
+pub(crate) const ORDER_BYTES: usize = 4;
+/// What a record's position counts. Every record starts at a multiple of it.
+pub(crate) const POSITION_UNIT: usize = 8;
 /// Twice as many index slots must still be countable in 32 bits.
 pub(crate) const MAX_ENTRIES: u32 = 1 << 30;
+/// Positions are 32-bit, and one of them is spent to mark an empty slot.
+pub(crate) const MAX_RECORDS_BYTES: u64 = (u32::MAX as u64 - 1) * POSITION_UNIT as u64;
 pub(crate) const MIN_SLOTS: u32 = 8;
 
 pub(crate) const FLAG_DELTA: u32 = 1;
 pub(crate) const FLAG_RESTORED: u32 = 2;
-pub(crate) const ENTRY_FLAG_TOMBSTONE: u32 = 1;
+pub(crate) const RECORD_FLAG_TOMBSTONE: u32 = 1;
 
 const HEADER_CRC_AT: usize = 124;
 
@@ -41,7 +47,7 @@ pub(crate) struct Header {
     pub revision: i64,
     pub published_unix_ms: u64,
     pub index_offset: u64,
-    pub keys_offset: u64,
+    pub records_offset: u64,
     pub values_offset: u64,
     pub file_size: u64,
     pub base_check: u32,
@@ -53,23 +59,32 @@ pub(crate) struct Header {
 pub(crate) struct Layout {
     pub slot_count: u32,
     pub index_offset: u64,
-    pub keys_offset: u64,
+    pub records_offset: u64,
     pub values_offset: u64,
 }
 
 impl Layout {
     /// `None` when the sizes do not fit the format.
-    pub(crate) fn of(entry_count: u32, slot_count: u32, keys_size: u64) -> Option<Layout> {
-        let index_offset = HEADER_BYTES as u64 + u64::from(entry_count) * ENTRY_BYTES as u64;
-        let keys_offset = index_offset + u64::from(slot_count) * SLOT_BYTES as u64;
-        let values_offset = keys_offset.checked_add(keys_size)?.checked_next_multiple_of(8)?;
+    pub(crate) fn of(entry_count: u32, slot_count: u32, records_size: u64) -> Option<Layout> {
+        if records_size > MAX_RECORDS_BYTES || !records_size.is_multiple_of(POSITION_UNIT as u64) {
+            return None;
+        }
+        let order_size = (u64::from(entry_count) * ORDER_BYTES as u64).next_multiple_of(8);
+        let index_offset = HEADER_BYTES as u64 + order_size;
+        let records_offset = index_offset + u64::from(slot_count) * SLOT_BYTES as u64;
+        let values_offset = records_offset + records_size;
         Some(Layout {
             slot_count,
             index_offset,
-            keys_offset,
+            records_offset,
             values_offset,
         })
     }
+}
+
+/// The size of the record of a key of that size.
+pub(crate) fn record_size(key_size: u32) -> u64 {
+    (RECORD_BYTES as u64 + u64::from(key_size)).next_multiple_of(POSITION_UNIT as u64)
 }
 
 /// The number of index slots for that many entries: a power of two, at most half of them used.
@@ -99,7 +114,7 @@ impl Header {
             self.revision as u64,
             self.published_unix_ms,
             self.index_offset,
-            self.keys_offset,
+            self.records_offset,
             self.values_offset,
             self.file_size,
         ];
@@ -159,7 +174,7 @@ impl Header {
             revision: u64_at(bytes, 64) as i64,
             published_unix_ms: u64_at(bytes, 72),
             index_offset: u64_at(bytes, 80),
-            keys_offset: u64_at(bytes, 88),
+            records_offset: u64_at(bytes, 88),
             values_offset: u64_at(bytes, 96),
             file_size: u64_at(bytes, 104),
             base_check: u32_at(bytes, 112),
@@ -186,12 +201,12 @@ impl Header {
         }
         let layout = header
             .values_offset
-            .checked_sub(header.keys_offset)
-            .and_then(|keys_size| Layout::of(header.entry_count, header.slot_count, keys_size));
+            .checked_sub(header.records_offset)
+            .and_then(|records_size| Layout::of(header.entry_count, header.slot_count, records_size));
         let stated = Layout {
             slot_count: header.slot_count,
             index_offset: header.index_offset,
-            keys_offset: header.keys_offset,
+            records_offset: header.records_offset,
             values_offset: header.values_offset,
         };
         if layout != Some(stated) || header.values_offset > header.file_size {
@@ -201,58 +216,60 @@ impl Header {
     }
 }
 
-/// One record of the entry table.
+/// One entry's record, without its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub key_offset: u64,
     pub value_offset: u64,
-    pub key_size: u32,
     pub value_size: u32,
+    pub value_crc: u32,
     pub create_revision: i64,
     pub mod_revision: i64,
     pub version: i64,
-    pub value_crc: u32,
+    pub key_size: u32,
+    /// The entry's place in key order, from 0.
+    pub number: u32,
     pub flags: u32,
 }
 
 impl Record {
+    #[inline]
     pub(crate) fn is_tombstone(&self) -> bool {
-        self.flags & ENTRY_FLAG_TOMBSTONE != 0
+        self.flags & RECORD_FLAG_TOMBSTONE != 0
     }
 
-    pub(crate) fn encode(&self) -> [u8; ENTRY_BYTES] {
-        let mut out = [0; ENTRY_BYTES];
-        out[0..8].copy_from_slice(&self.key_offset.to_le_bytes());
-        out[8..16].copy_from_slice(&self.value_offset.to_le_bytes());
-        out[16..20].copy_from_slice(&self.key_size.to_le_bytes());
-        out[20..24].copy_from_slice(&self.value_size.to_le_bytes());
-        out[24..32].copy_from_slice(&self.create_revision.to_le_bytes());
-        out[32..40].copy_from_slice(&self.mod_revision.to_le_bytes());
-        out[40..48].copy_from_slice(&self.version.to_le_bytes());
-        out[48..52].copy_from_slice(&self.value_crc.to_le_bytes());
-        out[52..56].copy_from_slice(&self.flags.to_le_bytes());
+    pub(crate) fn encode(&self) -> [u8; RECORD_BYTES] {
+        let words = [
+            self.value_offset,
+            u64::from(self.value_size) | u64::from(self.value_crc) << 32,
+            self.create_revision as u64,
+            self.mod_revision as u64,
+            self.version as u64,
+            u64::from(self.key_size) | u64::from(self.number) << 32,
+            u64::from(self.flags),
+        ];
+        let mut out = [0; RECORD_BYTES];
+        for (place, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
         out
     }
 
     #[inline]
-    pub(crate) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Record {
-        // Whole words, so that the compiler sees eight plain loads.
-        let word = |i: usize| {
-            let mut w = [0; 8];
-            w.copy_from_slice(&bytes[i * 8..i * 8 + 8]);
-            u64::from_le_bytes(w)
-        };
-        let (sizes, crc_flags) = (word(2), word(6));
+    pub(crate) fn decode(bytes: &[u8; RECORD_BYTES]) -> Record {
+        // Whole words, so that the compiler sees seven plain loads.
+        let words = bytes.as_chunks::<8>().0;
+        let word = |i: usize| u64::from_le_bytes(words[i]);
+        let (value, key) = (word(1), word(5));
         Record {
-            key_offset: word(0),
-            value_offset: word(1),
-            key_size: sizes as u32,
-            value_size: (sizes >> 32) as u32,
-            create_revision: word(3) as i64,
-            mod_revision: word(4) as i64,
-            version: word(5) as i64,
-            value_crc: crc_flags as u32,
-            flags: (crc_flags >> 32) as u32,
+            value_offset: word(0),
+            value_size: value as u32,
+            value_crc: (value >> 32) as u32,
+            create_revision: word(2) as i64,
+            mod_revision: word(3) as i64,
+            version: word(4) as i64,
+            key_size: key as u32,
+            number: (key >> 32) as u32,
+            flags: word(6) as u32,
         }
     }
 }
@@ -262,7 +279,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        let layout = Layout::of(3, 8, 21).unwrap();
+        let layout = Layout::of(3, 8, 192).unwrap();
         Header {
             flags: FLAG_RESTORED,
             entry_count: 3,
@@ -275,7 +292,7 @@ mod tests {
             revision: -1,
             published_unix_ms: 1_700_000_000_000,
             index_offset: layout.index_offset,
-            keys_offset: layout.keys_offset,
+            records_offset: layout.records_offset,
             values_offset: layout.values_offset,
             file_size: layout.values_offset,
             base_check: 0,
@@ -293,8 +310,8 @@ mod tests {
         assert_eq!(bytes[32..40], [8, 7, 6, 5, 4, 3, 2, 1]);
         assert_eq!(bytes[48..56], 9u64.to_le_bytes());
         assert_eq!(bytes[64..72], (-1i64).to_le_bytes());
-        assert_eq!(bytes[80..88], (128u64 + 3 * 64).to_le_bytes());
-        assert_eq!(bytes[96..104], (128u64 + 3 * 64 + 8 * 8 + 24).to_le_bytes());
+        assert_eq!(bytes[80..88], (128u64 + 16).to_le_bytes());
+        assert_eq!(bytes[96..104], (128u64 + 16 + 8 * 8 + 192).to_le_bytes());
         assert_eq!(bytes[116..120], 77u32.to_le_bytes());
     }
 
@@ -316,7 +333,7 @@ mod tests {
             ("huge count", |h| h.entry_count = u32::MAX),
             ("fewer slots", |h| h.slot_count = 4),
             ("index elsewhere", |h| h.index_offset += 8),
-            ("keys after values", |h| h.keys_offset = u64::MAX),
+            ("records after values", |h| h.records_offset = u64::MAX),
             ("values beyond the end", |h| h.values_offset += 8),
             ("delta of itself", |h| h.flags = FLAG_DELTA),
             ("base of a later generation", |h| h.base_generation = 10),
@@ -335,15 +352,15 @@ mod tests {
     #[test]
     fn record_round_trip() {
         let record = Record {
-            key_offset: 1 << 40,
             value_offset: 1 << 41,
-            key_size: 7,
             value_size: u32::MAX,
             create_revision: 2,
             mod_revision: i64::MAX,
             version: 3,
             value_crc: 0xdead_beef,
-            flags: ENTRY_FLAG_TOMBSTONE,
+            key_size: 7,
+            number: 9,
+            flags: RECORD_FLAG_TOMBSTONE,
         };
         assert_eq!(Record::decode(&record.encode()), record);
     }

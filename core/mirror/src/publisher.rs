@@ -30,9 +30,9 @@ pub struct Publisher {
     found_damage: Option<ReadError>,
     /// What the deltas on the current base have cost so far.
     delta_bytes_written: u64,
-    /// Files of the generation before the current one are still there, for readers between their look and their open.
-    keeps_previous: bool,
-    /// A heartbeat has passed since then.
+    /// The generations whose files are in the folder.
+    on_disk: Vec<u64>,
+    /// A heartbeat has passed since the last publish.
     previous_is_old: bool,
 }
 
@@ -66,16 +66,17 @@ impl Publisher {
                 Err(error) => found_damage = Some(error),
             }
         }
+        let on_disk = folder::generations(&claimed.folder.path)?;
         let mut publisher = Publisher {
             options,
             claimed,
             current,
             found_damage,
             delta_bytes_written: 0,
-            keeps_previous: false,
+            on_disk,
             previous_is_old: false,
         };
-        publisher.remove_old_files(&[])?;
+        publisher.remove_all_but_current(None)?;
         Ok(publisher)
     }
 
@@ -238,16 +239,13 @@ impl Publisher {
         }
         let snapshot = Arc::new(result?);
         self.claimed.control.set_generation(identity.generation);
+        self.on_disk.push(identity.generation);
         let previous = self.current.replace(snapshot);
         self.found_damage = None;
-        let keep: Vec<u64> = previous
-            .iter()
-            .flat_map(|previous| [previous.generation(), previous.base_generation()])
-            .collect();
-        self.keeps_previous = !keep.is_empty();
         self.previous_is_old = false;
-        // The generation is published; a file that could not be removed is tried again by the next publish or heartbeat.
-        let _ = self.remove_old_files(&keep);
+        // One generation back stays, for readers between their look and their open. The generation is published; a file
+        // that cannot be removed now is tried again by the next publish or heartbeat.
+        let _ = self.remove_all_but_current(previous.as_deref());
         Ok(image.file_size())
     }
 
@@ -309,12 +307,22 @@ impl Publisher {
         }
     }
 
-    /// Removes all generation files but the current generation's and `keep`.
-    fn remove_old_files(&mut self, keep: &[u64]) -> Result<(), PublishError> {
-        let mut keep = keep.to_vec();
-        keep.push(self.generation());
-        keep.extend(self.current.as_ref().map(|current| current.base_generation()));
-        folder::remove_generations_except(self.dir(), &keep)
+    /// Removes all generation files but those of the current generation and of `also`.
+    fn remove_all_but_current(&mut self, also: Option<&Snapshot>) -> Result<(), PublishError> {
+        let generation = self.generation();
+        let used = |by: &Snapshot, file: u64| by.generation() == file || by.base_generation() == file;
+        let mut result = Ok(());
+        self.on_disk.retain(|file| {
+            let current = self.current.as_deref();
+            if *file == generation || current.into_iter().chain(also).any(|by| used(by, *file)) {
+                return true;
+            }
+            let removed = folder::remove_if_there(&generation_path(&self.claimed.folder.path, *file));
+            let remains = removed.is_err();
+            result = std::mem::replace(&mut result, Ok(())).and(removed);
+            remains
+        });
+        result
     }
 
     /// Says that the publisher lives; call it about once a second. Also frees the generation before the current one when
@@ -334,9 +342,8 @@ impl Publisher {
                 path: self.dir().to_path_buf(),
             });
         }
-        if self.keeps_previous && self.previous_is_old {
-            self.remove_old_files(&[])?;
-            self.keeps_previous = false;
+        if self.previous_is_old {
+            self.remove_all_but_current(None)?;
         }
         self.previous_is_old = true;
         Ok(())

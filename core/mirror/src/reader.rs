@@ -152,3 +152,33 @@ impl Reader {
         self.control.is_at(path).unwrap_or(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Origin, Publisher, PublisherOptions};
+
+    /// A reader that was stopped between its look at the generation word and its open, while the publisher went on.
+    #[test]
+    fn follows_a_generation_that_was_removed_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut publisher = Publisher::open(PublisherOptions::folder(dir.path().join("m"))).unwrap();
+        let mut reader = Reader::open(publisher.dir()).unwrap();
+        for revision in 2..7 {
+            publisher
+                .publish_full(
+                    Origin {
+                        source_id: 1,
+                        revision,
+                        restored: false,
+                    },
+                    [],
+                )
+                .unwrap();
+        }
+        assert_eq!(reader.follow(1).unwrap().generation(), 5);
+        // The current one gone: not the publisher's doing, and no reason to look again and again.
+        std::fs::remove_file(publisher.dir().join("5.snap")).unwrap();
+        assert!(matches!(reader.follow(1), Err(ReadError::Missing { .. })));
+    }
+}

@@ -202,18 +202,23 @@ impl Snapshot {
         self.base.header().file_size + self.delta().map_or(0, |delta| delta.header().file_size)
     }
 
+    /// Where the live entry of `key` is: in which file, its record and its key.
     #[inline]
-    fn find(&self, key: &[u8]) -> Result<Option<(&SnapshotFile, u32, Record)>, ReadError> {
+    #[allow(
+        clippy::type_complexity,
+        reason = "the three are taken apart at once, here below"
+    )]
+    fn find(&self, key: &[u8]) -> Result<Option<(&SnapshotFile, Record, &[u8])>, ReadError> {
         let hash = hash(key);
         if let Some(delta) = &self.delta
-            && let Some((index, record)) = delta.find(hash, key)?
+            && let Some((record, key)) = delta.find(hash, key)?
         {
-            return Ok((!record.is_tombstone()).then_some((delta, index, record)));
+            return Ok((!record.is_tombstone()).then_some((delta, record, key)));
         }
         Ok(self
             .base
             .find(hash, key)?
-            .map(|(index, record)| (&*self.base, index, record)))
+            .map(|(record, key)| (&*self.base, record, key)))
     }
 
     /// The entry of `key`, or `None`. Allocates nothing and makes no system call. The value's checksum is verified when the
@@ -224,7 +229,7 @@ impl Snapshot {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<Entry<'_>>, ReadError> {
         match self.find(key)? {
-            Some((file, index, record)) => entry_of(file, index, &record).map(Some),
+            Some((file, record, key)) => entry_of(file, &record, key).map(Some),
             None => Ok(None),
         }
     }
@@ -323,10 +328,10 @@ fn write_durably(
 }
 
 #[inline]
-fn entry_of<'a>(file: &'a SnapshotFile, index: u32, record: &Record) -> Result<Entry<'a>, ReadError> {
+fn entry_of<'a>(file: &'a SnapshotFile, record: &Record, key: &'a [u8]) -> Result<Entry<'a>, ReadError> {
     Ok(Entry {
-        key: file.key(record)?,
-        value: file.value(index, record)?,
+        key,
+        value: file.value(record)?,
         create_revision: record.create_revision,
         mod_revision: record.mod_revision,
         version: record.version,
@@ -357,20 +362,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The key and record at this place, if it has `prefix`.
-    fn peek(&mut self, prefix: &[u8]) -> Result<Option<(&'a [u8], Record)>, ReadError> {
+    /// The record and key at this place, if the key has `prefix`.
+    fn peek(&mut self, prefix: &[u8]) -> Result<Option<(Record, &'a [u8])>, ReadError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         if self.next >= self.file.header().entry_count {
             return Ok(None);
         }
-        let read = self
-            .file
-            .record(self.next)
-            .and_then(|record| Ok((self.file.key(&record)?, record)));
-        match read {
-            Ok((key, record)) => Ok(Some((key, record)).filter(|_| key.starts_with(prefix))),
+        match self.file.record(self.next) {
+            Ok(found) => Ok(Some(found).filter(|(_, key)| key.starts_with(prefix))),
             Err(error) => {
                 self.next = self.file.header().entry_count;
                 Err(error)
@@ -378,9 +379,10 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn take(&mut self, record: &Record) -> Result<Entry<'a>, ReadError> {
+    /// The entry that was peeked at.
+    fn take(&mut self, (record, key): (Record, &'a [u8])) -> Result<Entry<'a>, ReadError> {
         self.next += 1;
-        entry_of(self.file, self.next - 1, record)
+        entry_of(self.file, &record, key)
     }
 }
 
@@ -400,23 +402,21 @@ impl<'a> Entries<'a> {
                 Some(delta) => delta.peek(self.prefix)?.map(|found| (delta, found)),
                 None => None,
             };
-            let Some((delta, (delta_key, delta_record))) = delta else {
-                return base.map(|(_, record)| self.base.take(&record)).transpose();
+            let Some((delta, found)) = delta else {
+                return base.map(|found| self.base.take(found)).transpose();
             };
             match base
                 .as_ref()
-                .map_or(Ordering::Greater, |(key, _)| (*key).cmp(delta_key))
+                .map_or(Ordering::Greater, |(_, key)| (*key).cmp(found.1))
             {
-                Ordering::Less => {
-                    return base.map(|(_, record)| self.base.take(&record)).transpose();
-                }
+                Ordering::Less => return base.map(|found| self.base.take(found)).transpose(),
                 Ordering::Equal => self.base.next += 1,
                 Ordering::Greater => {}
             }
-            if delta_record.is_tombstone() {
+            if found.0.is_tombstone() {
                 delta.next += 1;
             } else {
-                return delta.take(&delta_record).map(Some);
+                return delta.take(found).map(Some);
             }
         }
     }
