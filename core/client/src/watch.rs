@@ -130,6 +130,8 @@ pub struct Watch {
     has_been_open: bool,
     queue: VecDeque<ChangeBatch>,
     failed: Option<Error>,
+    /// The failure was reported; it is reported again on demand, but announces itself no longer.
+    failure_reported: bool,
 }
 
 enum State {
@@ -180,6 +182,7 @@ impl Watch {
             has_been_open: false,
             queue: VecDeque::new(),
             failed: None,
+            failure_reported: false,
         })
     }
 
@@ -222,7 +225,8 @@ impl Watch {
             return Some(Ok(batch));
         }
         let error = self.failed.clone()?;
-        if !self.is_over() {
+        self.failure_reported = self.is_over();
+        if !self.failure_reported {
             self.failed = None;
         }
         Some(Err(error))
@@ -236,6 +240,11 @@ impl Watch {
 
     pub(crate) fn has_something_to_take(&self) -> bool {
         !self.queue.is_empty() || self.failed.is_some()
+    }
+
+    /// Whether an event loop should be told that there is something to take.
+    pub(crate) fn announces_something(&self) -> bool {
+        !self.queue.is_empty() || (self.failed.is_some() && !self.failure_reported)
     }
 
     /// It takes in no more before something is taken.

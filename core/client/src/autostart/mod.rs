@@ -32,6 +32,21 @@ const POLL: Duration = Duration::from_millis(10);
 /// A start that failed is not tried again for so long: a request that loops must not start a process each time.
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 
+/// Returns once something serves on the socket of these options' data folder, which is at once if it does already.
+/// Starts `cfgstored` if need be, whatever [`Options::autostart`] says. Bounded by [`Options::start_timeout`].
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] if there is no binary or it ends, with the last lines of its log;
+/// [`ErrorKind::Denied`] and [`ErrorKind::Exhausted`] if the folder cannot be written or its disk is full;
+/// [`ErrorKind::Timeout`] if it runs and does not serve yet.
+pub async fn ensure(options: &Options) -> Result<()> {
+    let autostart = Autostart::new(options);
+    if autostart.is_served().await {
+        return Ok(());
+    }
+    autostart.ensure(Instant::now() + options.start_timeout).await
+}
+
 /// How a client starts `cfgstored`.
 #[derive(Debug)]
 pub(crate) struct Autostart {
@@ -45,13 +60,17 @@ pub(crate) struct Autostart {
 impl Autostart {
     /// `None` if these options do not ask for it.
     pub fn of(options: &Options) -> Option<Autostart> {
-        (options.autostart && options.address == Address::Embedded).then(|| Autostart {
+        (options.autostart && options.address == Address::Embedded).then(|| Autostart::new(options))
+    }
+
+    fn new(options: &Options) -> Autostart {
+        Autostart {
             paths: options.host_paths(),
             mirror_dir: options.mirror_dir.clone(),
             binary: options.cfgstored.clone(),
             timeout: options.start_timeout,
             last_failure: Mutex::default(),
-        })
+        }
     }
 
     /// Returns once something serves on the socket.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub mod proxy;
+pub mod scripted;
 pub mod worker;
 
 use std::net::{TcpListener, TcpStream};

@@ -20,6 +20,8 @@ struct Control {
     /// Connections made so far.
     accepted: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
+    /// Connections that neither side has ended.
+    alive: AtomicUsize,
 }
 
 impl Proxy {
@@ -41,8 +43,14 @@ impl Proxy {
                 let mut open = shared.open.lock().unwrap();
                 open.push(client.try_clone().unwrap());
                 open.push(server.try_clone().unwrap());
-                forward(client.try_clone().unwrap(), server.try_clone().unwrap(), None);
-                forward(server, client, Some(shared.clone()));
+                shared.alive.fetch_add(1, Ordering::SeqCst);
+                forward(
+                    client.try_clone().unwrap(),
+                    server.try_clone().unwrap(),
+                    shared.clone(),
+                    false,
+                );
+                forward(server, client, shared.clone(), true);
             }
         });
         Proxy { port, control }
@@ -64,6 +72,11 @@ impl Proxy {
         self.control.accepted.load(Ordering::SeqCst)
     }
 
+    /// Connections that neither side has ended.
+    pub fn open(&self) -> usize {
+        self.control.alive.load(Ordering::SeqCst)
+    }
+
     /// Closes every connection.
     pub fn cut(&self) {
         for stream in self.control.open.lock().unwrap().drain(..) {
@@ -72,14 +85,11 @@ impl Proxy {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, held_by: Option<Arc<Control>>) {
+fn forward(mut from: TcpStream, mut to: TcpStream, control: Arc<Control>, is_answer: bool) {
     std::thread::spawn(move || {
         let mut buffer = [0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            while held_by
-                .as_ref()
-                .is_some_and(|control| control.holds_answers.load(Ordering::SeqCst))
-            {
+            while is_answer && control.holds_answers.load(Ordering::SeqCst) {
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             if to.write_all(&buffer[..length]).is_err() {
@@ -88,5 +98,8 @@ fn forward(mut from: TcpStream, mut to: TcpStream, held_by: Option<Arc<Control>>
         }
         let _ = to.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
+        if is_answer {
+            control.alive.fetch_sub(1, Ordering::SeqCst);
+        }
     });
 }

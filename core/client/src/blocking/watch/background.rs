@@ -126,15 +126,17 @@ fn is_over(error: &Error) -> bool {
 
 async fn run(mut watch: Watch, shared: Arc<Shared>) {
     loop {
-        let arrived = watch.next().await;
+        let arrived = std::future::poll_fn(|cx| {
+            let arrived = watch.poll_next(cx);
+            // It also moves on without changes, with the server's first answer and its progress reports.
+            shared.lock().position = watch.position();
+            arrived
+        })
+        .await;
         {
             let mut queue = shared.lock();
-            queue.position = watch.position();
             match arrived {
-                Ok(batch) => {
-                    // Positions behind this batch are known once it is taken.
-                    queue.batches.push_back(batch);
-                }
+                Ok(batch) => queue.batches.push_back(batch),
                 Err(error) => {
                     queue.failure_seen = false;
                     queue.failed = Some(error);

@@ -80,7 +80,7 @@ impl OnCallWatch {
 
     fn update(&mut self) {
         self.pollable.set_connection(self.watch.connection());
-        self.pollable.set_pending(self.watch.has_something_to_take());
+        self.pollable.set_pending(self.watch.announces_something());
         self.pollable.set_timer(self.watch.wants_driving_after());
     }
 }
