@@ -123,3 +123,37 @@ fn check_txn_ops(txn: &Txn, limit: usize, depth: usize) -> Result<(), CommandErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_limited_where_they_are_kept() {
+        let put = |length: usize| Put {
+            key: vec![b'k'; length].into(),
+            ..Put::default()
+        };
+        let limits = CheckLimits::default();
+        assert_eq!(check(&Command::Put(put(MAX_KEY_BYTES)), &limits), Ok(()));
+        let too_large = CommandError::KeyTooLarge {
+            size_bytes: MAX_KEY_BYTES + 1,
+            limit_bytes: MAX_KEY_BYTES,
+        };
+        assert_eq!(
+            check(&Command::Put(put(MAX_KEY_BYTES + 1)), &limits),
+            Err(too_large.clone())
+        );
+        let txn = Txn {
+            failure: vec![TxnOp::Put(put(MAX_KEY_BYTES + 1))],
+            ..Txn::default()
+        };
+        assert_eq!(check(&Command::Txn(txn), &limits), Err(too_large));
+        // A read or delete of a longer key finds nothing, but is no error, as in etcd.
+        let delete = DeleteRange {
+            key: vec![b'k'; MAX_KEY_BYTES + 1].into(),
+            ..DeleteRange::default()
+        };
+        assert_eq!(check(&Command::DeleteRange(delete), &limits), Ok(()));
+    }
+}

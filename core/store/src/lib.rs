@@ -4,6 +4,20 @@
 //! version of everything, cloned in O(1), on which ranges, old revisions, watch history and snapshots are read without
 //! blocking the writer. [`codec`] gives commands, records and leases their bytes; [`StateLoader`] rebuilds a store.
 //!
+//! ```
+//! use cfgstore_store::{Caller, Command, Put, Range, Store};
+//!
+//! let mut store = Store::new();
+//! let put = Put { key: "app/theme".into(), value: "dark".into(), ..Put::default() };
+//! store.apply(0, &Caller::default(), &Command::Put(put))?;
+//!
+//! let state = store.state();
+//! assert_eq!(state.get(b"app/theme").unwrap().value(), b"dark");
+//! assert_eq!(state.range(&Range { key: "app/".into(), range_end: "app0".into(), ..Range::default() })?.count, 1);
+//! assert_eq!(state.events(2)?.count(), 1);
+//! # Ok::<(), cfgstore_store::CommandError>(())
+//! ```
+//!
 //! The crate reads no clock, starts no thread, knows no network and no disk: time, randomness and ids arrive inside
 //! the commands.
 

@@ -120,3 +120,17 @@ impl fmt::Debug for State {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_on_any_thread_may_hold_what_they_read() {
+        fn is_send_and_sync<T: Send + Sync + 'static>() {}
+        is_send_and_sync::<State>();
+        is_send_and_sync::<Record>();
+        is_send_and_sync::<crate::Events>();
+        is_send_and_sync::<crate::Records>();
+    }
+}

@@ -116,7 +116,9 @@ impl State {
                 self.size_bytes += key_cost_bytes(record);
             }
             replaced
-        } else if let Some(live) = self.live.get_mut(key) {
+        } else if !record.is_creation()
+            && let Some(live) = self.live.get_mut(key)
+        {
             Some(std::mem::replace(live, record.clone()))
         } else {
             self.live.insert(key.clone(), record.clone());

@@ -324,7 +324,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(250))]
 
     #[test]
     fn random_histories_agree_with_the_model(steps in vec(step(), 1..80)) {
