@@ -1,12 +1,12 @@
 //! The folder of a mirror as its publisher sees it: made or taken over, locked, cleaned of what a crash left.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::control::{CONTROL_NAME, Control, FileId, Fixed};
-use crate::sys;
+use crate::sys::{self, LockedFile};
 use crate::trust::{self, Folder};
 use crate::{Place, PublishError, PublisherOptions, ReadError};
 
@@ -26,7 +26,7 @@ pub(crate) struct Claimed {
     pub public_path: PathBuf,
     pub control: Control,
     /// Held for its `flock`.
-    _lock: File,
+    _lock: LockedFile,
 }
 
 /// Opens the mirror's folder, making what is missing.
@@ -218,11 +218,11 @@ fn generation_of_name(name: &str) -> Option<u64> {
     (format!("{generation}") == digits).then_some(generation)
 }
 
-fn lock_folder(path: &Path) -> Result<File, PublishError> {
+fn lock_folder(path: &Path) -> Result<LockedFile, PublishError> {
     let lock_path = path.join(LOCK_NAME);
     let fail = |error| PublishError::io(&lock_path, "lock", error);
     // Mode 0600: a flock needs only a descriptor, so a reader that could open the file could keep publishers out.
-    let mut lock = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -231,29 +231,39 @@ fn lock_folder(path: &Path) -> Result<File, PublishError> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(&lock_path)
         .map_err(fail)?;
-    let locked = sys::try_lock(&lock).map_err(fail)?;
-    // A sweep may have removed the file after it was opened: then the lock is on a file that nobody else will find.
-    let still_there = |lock: &File| -> io::Result<bool> {
-        match std::fs::symlink_metadata(&lock_path) {
-            Ok(at_path) => Ok(FileId::of(&at_path) == FileId::of(&lock.metadata()?)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+    let mut lock = match LockedFile::try_lock(file).map_err(fail)? {
+        Ok(lock) => lock,
+        Err(held) => {
+            let mut text = String::new();
+            // Only for the message.
+            let pid = held
+                .take(32)
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
+            return Err(PublishError::Locked {
+                path: path.to_path_buf(),
+                pid,
+            });
         }
     };
-    if !locked || !still_there(&lock).map_err(fail)? {
-        let mut text = String::new();
-        // Only for the message.
-        let read = Read::by_ref(&mut lock).take(32).read_to_string(&mut text);
-        let pid = read.ok().and_then(|_| text.trim().parse().ok());
+    // A sweep may have removed the file after it was opened: then the lock is on a file that nobody else will find.
+    let at_path = match std::fs::symlink_metadata(&lock_path) {
+        Ok(metadata) => Some(FileId::of(&metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(fail(error)),
+    };
+    let locked = FileId::of(&lock.file().metadata().map_err(fail)?);
+    if at_path != Some(locked) {
         return Err(PublishError::Locked {
             path: path.to_path_buf(),
-            pid,
+            pid: None,
         });
     }
-    let noted = lock.set_len(0).and_then(|()| {
-        lock.rewind()?;
-        writeln!(lock, "{}", std::process::id())
-    });
+    let file = lock.file();
+    let noted = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
     match noted {
         // The number is for people; a full file system must not keep a publisher from coming back.
         Err(error) if !matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {

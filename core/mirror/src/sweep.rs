@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::ReadError;
 use crate::control::{CONTROL_NAME, Control};
 use crate::folder::{FOLDER_PREFIX, LOCK_NAME, remove_our_files};
-use crate::sys;
+use crate::sys::{self, LockedFile};
 use crate::trust;
 
 /// A folder without a control page is being made, unless it is older than this.
@@ -51,8 +51,8 @@ fn remove_if_abandoned(dir: &Path, metadata: &Metadata) {
         .open(dir.join(LOCK_NAME));
     // Held to the end, so that no publisher moves in while the files go.
     let _lock = match lock {
-        Ok(lock) => match sys::try_lock(&lock) {
-            Ok(true) => Some(lock),
+        Ok(lock) => match LockedFile::try_lock(lock) {
+            Ok(Ok(lock)) => Some(lock),
             _ => return,
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

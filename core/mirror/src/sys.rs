@@ -172,19 +172,37 @@ pub(crate) fn futex_wake_all(word: &AtomicU64) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
-/// Takes an exclusive `flock`; `false` if somebody else has one. Ends with the last descriptor of this open file.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    loop {
+/// An open file with an exclusive `flock`.
+#[derive(Debug)]
+pub(crate) struct LockedFile(File);
+
+impl LockedFile {
+    /// Locks `file`; `Err` gives it back if somebody else holds the lock.
+    pub(crate) fn try_lock(file: File) -> io::Result<Result<LockedFile, File>> {
+        loop {
+            // SAFETY: a plain call on an open descriptor.
+            if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+                return Ok(Ok(LockedFile(file)));
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(Err(file)),
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Not left to the close: a child that is between fork and exec still has the descriptor, and the lock with it.
         // SAFETY: a plain call on an open descriptor.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            return Ok(true);
-        }
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            io::ErrorKind::WouldBlock => return Ok(false),
-            io::ErrorKind::Interrupted => {}
-            _ => return Err(error),
-        }
+        unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
     }
 }
 

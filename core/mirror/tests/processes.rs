@@ -22,10 +22,11 @@ const BOUND: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
 
 fn main() {
-    let cases: [(&str, fn()); 9] = [
+    let cases: [(&str, fn()); 10] = [
         ("a_snapshot_is_never_torn", a_snapshot_is_never_torn),
         ("a_killed_publisher_is_succeeded", a_killed_publisher_is_succeeded),
         ("only_one_publisher_wins", only_one_publisher_wins),
+        ("a_lock_ends_with_its_publisher", a_lock_ends_with_its_publisher),
         ("a_reader_survives_fork", a_reader_survives_fork),
         ("a_wait_ends_at_a_signal", a_wait_ends_at_a_signal),
         ("a_killed_reader_holds_no_memory", a_killed_reader_holds_no_memory),
@@ -354,6 +355,20 @@ fn only_one_publisher_wins() {
     }
 }
 
+/// A child that somebody forked and that has not come to its exec yet holds the publisher's descriptors.
+fn a_lock_ends_with_its_publisher() {
+    let dir = shm_dir();
+    let publisher = open(dir.path());
+    let (mut go_rx, go_tx) = pipe().unwrap();
+    let child = Child::run(|| {
+        let _ = go_rx.read(&mut [0]).unwrap();
+    });
+    drop(publisher);
+    open(dir.path());
+    (&go_tx).write_all(&[0]).unwrap();
+    child.join();
+}
+
 fn a_reader_survives_fork() {
     let dir = shm_dir();
     let mut publisher = open(dir.path());
@@ -483,6 +498,11 @@ fn a_full_file_system_keeps_the_last_generation() {
         fill();
         no_space(publisher.publish_changes(3, [put("b", &value, 3)]));
         no_space(publisher.publish_full(origin(3), [entry(b"b", &[0; 1], 3)]));
+        assert_eq!(
+            files(publisher.dir()),
+            ["1.snap", "control", "lock"],
+            "nothing half-written is left"
+        );
         publisher.heartbeat(7).unwrap();
         assert_eq!(
             reader.heartbeat_unix_ms(),

@@ -164,6 +164,26 @@ fn the_last_of_several_entries_with_one_key_counts() {
 }
 
 #[test]
+fn what_was_never_in_the_base_leaves_nothing_in_the_delta() {
+    let dir = shm_dir();
+    let mut options = options(dir.path());
+    options.rewrite = prefer_deltas();
+    let mut publisher = Publisher::open(options).unwrap();
+    publisher
+        .publish_full(origin(2), [entry(b"a", &[1; 2000], 2)])
+        .unwrap();
+    let nothing = publisher.publish_changes(3, []).unwrap().bytes_written;
+    publisher.publish_changes(4, [put("b", "1", 4)]).unwrap();
+    let deleted = publisher
+        .publish_changes(5, [delete("b", 5), delete("c", 5)])
+        .unwrap();
+    assert_eq!((deleted.kind, deleted.bytes_written), (FileKind::Delta, nothing));
+    let hidden = publisher.publish_changes(6, [delete("a", 6)]).unwrap();
+    assert!(hidden.bytes_written > nothing);
+    assert!(publisher.current().unwrap().is_empty());
+}
+
+#[test]
 fn one_generation_back_is_kept_and_freed_when_idle() {
     let dir = shm_dir();
     let mut publisher = open(dir.path());
