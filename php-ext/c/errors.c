@@ -1,0 +1,135 @@
+/* Exceptions: one class for each kind of failure the client core knows, and one for what PHP values can't be stored. */
+#include "php_cfgstore.h"
+#include "ext/spl/spl_exceptions.h"
+
+static zend_class_entry *interface_ce, *base_ce, *encoding_ce;
+
+/* Index: the number of the client core's ErrorKind. */
+static const char *const class_names[] = {
+	NULL,
+	"KeyNotFoundException",
+	"ConflictException",
+	"InvalidArgumentException",
+	"TooLargeException",
+	"UnavailableException",
+	"TimeoutException",
+	"AccessDeniedException",
+	"CompactedException",
+	"LockLostException",
+	"ExhaustedException",
+	"CorruptException",
+	"NotSyncedException",
+	"UnsupportedException",
+	"CanceledException",
+	"InternalException",
+};
+#define KINDS (sizeof(class_names) / sizeof(*class_names))
+static zend_class_entry *classes[KINDS];
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_is, 0, 0, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+
+static void return_flag(zend_object *exception, const char *name, size_t length, zval *return_value)
+{
+	zval buffer;
+	RETURN_COPY_DEREF(zend_read_property(base_ce, exception, name, length, true, &buffer));
+}
+
+static ZEND_METHOD(Exception, isRetryable)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	return_flag(Z_OBJ_P(ZEND_THIS), ZEND_STRL("retryable"), return_value);
+}
+
+static ZEND_METHOD(Exception, mayHaveHappened)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	return_flag(Z_OBJ_P(ZEND_THIS), ZEND_STRL("mayHaveHappened"), return_value);
+}
+
+static const zend_function_entry interface_methods[] = {
+	ZEND_RAW_FENTRY("isRetryable", NULL, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
+	ZEND_RAW_FENTRY("mayHaveHappened", NULL, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
+	ZEND_FE_END
+};
+
+static const zend_function_entry base_methods[] = {
+	ZEND_ME(Exception, isRetryable, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_FINAL)
+	ZEND_ME(Exception, mayHaveHappened, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_FINAL)
+	ZEND_FE_END
+};
+
+static void declare_flag(const char *name, size_t length)
+{
+	zend_string *property = zend_string_init(name, length, 1);
+	zval initial;
+	ZVAL_FALSE(&initial);
+	zend_declare_typed_property(base_ce, property, &initial, ZEND_ACC_PROTECTED, NULL,
+		(zend_type) ZEND_TYPE_INIT_MASK(MAY_BE_BOOL));
+	zend_string_release_ex(property, 1);
+}
+
+static zend_class_entry *register_leaf(const char *name)
+{
+	zend_class_entry ce;
+	char full_name[80];
+	int length = snprintf(full_name, sizeof(full_name), "Cfgstore\\Exception\\%s", name);
+	INIT_CLASS_ENTRY_EX(ce, full_name, length, NULL);
+	return zend_register_internal_class_ex(&ce, base_ce);
+}
+
+void cfg_errors_register(void)
+{
+	zend_class_entry ce;
+	INIT_NS_CLASS_ENTRY(ce, "Cfgstore\\Exception", "ExceptionInterface", interface_methods);
+	interface_ce = zend_register_internal_interface(&ce);
+	zend_class_implements(interface_ce, 1, zend_ce_throwable);
+
+	INIT_NS_CLASS_ENTRY(ce, "Cfgstore\\Exception", "StoreException", base_methods);
+	base_ce = zend_register_internal_class_ex(&ce, spl_ce_RuntimeException);
+	base_ce->ce_flags |= ZEND_ACC_EXPLICIT_ABSTRACT_CLASS;
+	zend_class_implements(base_ce, 1, interface_ce);
+	declare_flag(ZEND_STRL("retryable"));
+	declare_flag(ZEND_STRL("mayHaveHappened"));
+
+	for (size_t kind = 1; kind < KINDS; kind++) {
+		classes[kind] = register_leaf(class_names[kind]);
+	}
+	encoding_ce = register_leaf("EncodingException");
+}
+
+static void throw(zend_class_entry *ce, zend_string *message, bool retryable, bool may_have_happened)
+{
+	zend_object *exception = zend_throw_exception(ce, ZSTR_VAL(message), 0);
+	if (retryable) {
+		zend_update_property_bool(base_ce, exception, ZEND_STRL("retryable"), true);
+	}
+	if (may_have_happened) {
+		zend_update_property_bool(base_ce, exception, ZEND_STRL("mayHaveHappened"), true);
+	}
+	zend_string_release(message);
+}
+
+void cfg_throw(const CoreError *error)
+{
+	zend_class_entry *ce = classes[error->kind > 0 && error->kind < KINDS ? error->kind : KINDS - 1];
+	throw(ce, zend_string_init((const char *) error->message, error->message_len, 0), error->retryable, error->maybe_committed);
+}
+
+void cfg_throw_kind(uint8_t kind, bool retryable, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	zend_string *message = zend_vstrpprintf(0, format, arguments);
+	va_end(arguments);
+	throw(classes[kind], message, retryable, false);
+}
+
+void cfg_throw_encoding(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	zend_string *message = zend_vstrpprintf(0, format, arguments);
+	va_end(arguments);
+	throw(encoding_ce, message, false, false);
+}

@@ -1,0 +1,146 @@
+/* The classes that only carry values: Entry, Change, ChangeType, Status. */
+#include "php_cfgstore.h"
+#include "zend_enum.h"
+
+static zend_class_entry *entry_ce, *change_ce, *change_type_ce, *status_ce;
+
+ZEND_BEGIN_ARG_INFO_EX(arginfo_private_construct, 0, 0, 0)
+ZEND_END_ARG_INFO()
+
+/* Only the extension makes these objects. */
+static ZEND_METHOD(Carrier, __construct)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+}
+
+static const zend_function_entry carrier_methods[] = {
+	ZEND_ME(Carrier, __construct, arginfo_private_construct, ZEND_ACC_PRIVATE)
+	ZEND_FE_END
+};
+
+void cfg_declare_readonly(zend_class_entry *ce, const char *name, zend_type type)
+{
+	zend_string *property = zend_string_init(name, strlen(name), 1);
+	zval initial;
+	ZVAL_UNDEF(&initial);
+	zend_declare_typed_property(ce, property, &initial, ZEND_ACC_PUBLIC | ZEND_ACC_READONLY, NULL, type);
+	zend_string_release_ex(property, 1);
+}
+
+#define TYPE(mask) ((zend_type) ZEND_TYPE_INIT_MASK(mask))
+
+static zend_class_entry *register_carrier(const char *name)
+{
+	zend_class_entry ce;
+	char full_name[64];
+	int length = snprintf(full_name, sizeof(full_name), "Cfgstore\\%s", name);
+	INIT_CLASS_ENTRY_EX(ce, full_name, length, carrier_methods);
+	zend_class_entry *registered = zend_register_internal_class(&ce);
+	registered->ce_flags |= ZEND_ACC_FINAL | ZEND_ACC_NO_DYNAMIC_PROPERTIES | ZEND_ACC_NOT_SERIALIZABLE;
+	return registered;
+}
+
+void cfg_objects_register(void)
+{
+	entry_ce = register_carrier("Entry");
+	cfg_declare_readonly(entry_ce, "key", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(entry_ce, "value", TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(entry_ce, "revision", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(entry_ce, "createRevision", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(entry_ce, "version", TYPE(MAY_BE_LONG));
+
+	change_type_ce = zend_register_internal_enum("Cfgstore\\ChangeType", IS_STRING, NULL);
+	zval value;
+	ZVAL_STR(&value, zend_string_init_interned(ZEND_STRL("put"), 1));
+	zend_enum_add_case_cstr(change_type_ce, "Put", &value);
+	ZVAL_STR(&value, zend_string_init_interned(ZEND_STRL("delete"), 1));
+	zend_enum_add_case_cstr(change_type_ce, "Delete", &value);
+
+	change_ce = register_carrier("Change");
+	zend_string *type_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\ChangeType"), 1);
+	cfg_declare_readonly(change_ce, "type", (zend_type) ZEND_TYPE_INIT_CLASS(type_name, 0, 0));
+	cfg_declare_readonly(change_ce, "key", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(change_ce, "value", TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(change_ce, "previous", TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(change_ce, "revision", TYPE(MAY_BE_LONG));
+
+	status_ce = register_carrier("Status");
+	cfg_declare_readonly(status_ce, "synced", TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(status_ce, "revision", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "generation", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "keys", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "restored", TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(status_ce, "agentAlive", TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(status_ce, "agentPid", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "silentSeconds", TYPE(MAY_BE_DOUBLE | MAY_BE_NULL));
+	cfg_declare_readonly(status_ce, "dataDir", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(status_ce, "mirrorDir", TYPE(MAY_BE_STRING | MAY_BE_NULL));
+	cfg_declare_readonly(status_ce, "valueMode", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(status_ce, "consistency", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(status_ce, "trouble", TYPE(MAY_BE_STRING | MAY_BE_NULL));
+}
+
+void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const CoreRecord *record)
+{
+	object_init_ex(result, entry_ce);
+	zval *property = OBJ_PROP_NUM(Z_OBJ_P(result), 0);
+	ZVAL_STR_COPY(property++, key);
+	ZVAL_COPY(property++, (zval *) &slot->value);
+	ZVAL_LONG(property++, record->mod_revision);
+	ZVAL_LONG(property++, record->create_revision);
+	ZVAL_LONG(property++, record->version);
+}
+
+void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length)
+{
+	object_init_ex(result, change_ce);
+	cfg_block *no_block;
+	zval *property = OBJ_PROP_NUM(Z_OBJ_P(result), 0);
+	ZVAL_OBJ_COPY(property++, zend_enum_get_case_cstr(change_type_ce, change->deleted ? "Delete" : "Put"));
+	ZVAL_STRINGL(property++, (const char *) change->key.data + prefix_length, change->key.len - prefix_length);
+	if (change->deleted) {
+		ZVAL_NULL(property++);
+	} else {
+		cfg_decode(property++, change->value, false, &no_block);
+	}
+	if (change->has_previous) {
+		cfg_decode(property++, change->previous, false, &no_block);
+	} else {
+		ZVAL_NULL(property++);
+	}
+	ZVAL_LONG(property++, change->revision);
+}
+
+static void set_text(zval *property, CoreBytes text)
+{
+	if (text.len > 0) {
+		ZVAL_STRINGL(property, (const char *) text.data, text.len);
+	} else {
+		ZVAL_NULL(property);
+	}
+}
+
+void cfg_new_status(zval *result, const cfg_source *source)
+{
+	CoreStatus status;
+	cfgstore_core_status(source->core, &status);
+	object_init_ex(result, status_ce);
+	zval *property = OBJ_PROP_NUM(Z_OBJ_P(result), 0);
+	ZVAL_BOOL(property++, status.synced);
+	ZVAL_LONG(property++, status.revision);
+	ZVAL_LONG(property++, (zend_long) status.generation);
+	ZVAL_LONG(property++, (zend_long) status.keys);
+	ZVAL_BOOL(property++, status.restored);
+	ZVAL_BOOL(property++, status.silent_ms < CORE_SILENT_MS);
+	ZVAL_LONG(property++, status.agent_pid);
+	if (status.silent_ms == UINT64_MAX) {
+		ZVAL_NULL(property++);
+	} else {
+		ZVAL_DOUBLE(property++, (double) status.silent_ms / 1000);
+	}
+	ZVAL_STRINGL(property++, (const char *) status.data_dir.data, status.data_dir.len);
+	set_text(property++, status.mirror_dir);
+	ZVAL_STRING(property++, cfg_value_mode_name(cfg_effective_value_mode()));
+	ZVAL_STRING(property++, cfg_consistency_name(cfg_effective_consistency()));
+	set_text(property++, status.trouble);
+}

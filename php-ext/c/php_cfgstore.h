@@ -1,0 +1,249 @@
+/*
+ * The C part of the extension: all that touches the PHP engine.
+ *
+ * Nothing here is shared between threads: in a ZTS build every thread has its own module globals, and with them its own
+ * stores, slots and values.
+ */
+#ifndef PHP_CFGSTORE_H
+#define PHP_CFGSTORE_H
+
+#include <time.h>
+
+#include "php.h"
+#include "zend_exceptions.h"
+
+#include "cfgstore_core.h"
+
+/* Deepest nesting of arrays and objects in a value, in either direction. */
+#define CFG_MAX_DEPTH 512
+
+typedef struct _cfg_block cfg_block;
+typedef struct _cfg_source cfg_source;
+typedef struct _cfg_scope cfg_scope;
+typedef struct _cfg_lock cfg_lock;
+
+/* ---- settings.c: php.ini ---- */
+
+typedef enum { CFG_VALUES_AUTO, CFG_VALUES_IMMUTABLE, CFG_VALUES_REFCOUNTED } cfg_value_mode;
+typedef enum { CFG_READS_AUTO, CFG_READS_REQUEST, CFG_READS_LATEST } cfg_consistency;
+typedef enum { CFG_STALE_SERVE, CFG_STALE_THROW } cfg_on_stale;
+
+typedef struct {
+	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored;
+	bool autostart;
+	double timeout;              /* seconds */
+	double stale_after;          /* seconds; 0: never stale */
+	cfg_value_mode value_mode;   /* as set */
+	cfg_consistency consistency; /* as set */
+	cfg_on_stale on_stale;
+} cfg_settings;
+
+zend_result cfg_settings_register(int type, int module_number);
+void cfg_settings_unregister(int type, int module_number);
+
+/* What "auto" comes to in this SAPI. */
+cfg_value_mode cfg_effective_value_mode(void);
+cfg_consistency cfg_effective_consistency(void);
+const char *cfg_value_mode_name(cfg_value_mode mode);
+const char *cfg_consistency_name(cfg_consistency consistency);
+
+/* ---- value.c: from stored bytes to PHP values ---- */
+
+/* One malloc'd block that holds an immutable value whole: every string and table in it. */
+struct _cfg_block {
+	cfg_block *next;       /* in the graveyard */
+	size_t size;           /* of the whole, in bytes */
+	uint64_t buried_ms;    /* when it went to the graveyard */
+	uint64_t buried_views; /* and how many views there had been */
+};
+
+/* Blocks that nothing in the store points to any more, but a variable of the running request may. Oldest first. */
+typedef struct {
+	cfg_block *first, *last;
+	size_t size;
+} cfg_graveyard;
+
+/*
+ * Decodes stored bytes: JSON as json_decode($bytes, true) does, anything else as a string. May bail out (memory_limit).
+ * With `immutable`, *block is the block that holds the value (NULL if the value needs none) and the value is not counted;
+ * otherwise the value is an ordinary one that the caller owns.
+ */
+void cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block);
+
+void cfg_block_bury(cfg_block *block);
+void cfg_graveyard_sweep(void);   /* at the start of a request only */
+void cfg_graveyard_free(void);
+bool cfg_graveyard_has_room(void);
+
+/* ---- scope.c: sources, scopes and slots, the hot path of every read ---- */
+
+/* A decoded value. */
+typedef struct {
+	zval value;           /* IS_UNDEF: the key is absent */
+	uint64_t view;        /* the last view of the source in which the value was found current */
+	int64_t mod_revision; /* 0: absent; with store_id it names the value */
+	uint64_t store_id;
+	cfg_block *block;     /* what `value` lies in, if it is immutable and lies in anything */
+} cfg_slot;
+
+/* One store: its mirror and its connection. All clients with the same settings share it, and so see one revision. */
+struct _cfg_source {
+	/* The view is current while *word == seen. In a pinned view, word leads to a number that changes with the request. */
+	const uint64_t *word;
+	uint64_t seen;
+	uint64_t check_at_ms; /* look again from this time on; UINT64_MAX: a pinned view needs no look */
+	uint64_t view;        /* number of the view */
+	int64_t revision;     /* of the view; 0: there has been none */
+	CoreSource *core;
+	CoreView newest;            /* as last taken from the core */
+	int64_t must_hold;          /* reads must see this revision: this request wrote it. 0: none */
+	uint64_t must_hold_request; /* the request that said so */
+	bool pinned;                /* by pin() */
+	cfg_scope *scopes;
+	cfg_source *next;
+	char *endpoints, *data_dir, *mirror_dir; /* what it was opened with */
+	double timeout;
+};
+
+/* A prefix of a source, with the values read below it. */
+struct _cfg_scope {
+	HashTable slots;      /* key without the prefix -> cfg_slot */
+	cfg_source *source;
+	zend_string *prefix;  /* persistent */
+	uint32_t users;       /* Client objects */
+	uint32_t sweep_at;    /* number of slots at which outdated ones are dropped */
+	bool has_counted;     /* some slots hold request memory */
+	cfg_scope *next;
+};
+
+/* The scope for the settings of the moment, with these instead where given. NULL with an exception. */
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout);
+cfg_scope *cfg_scope_default(void);
+cfg_slot *cfg_scope_load(cfg_scope *scope, zend_string *key);
+cfg_slot *cfg_scope_load_record(cfg_scope *scope, zend_string *key, const CoreRecord *record);
+bool cfg_source_move(cfg_source *source);
+bool cfg_source_refresh(cfg_source *source);
+void cfg_source_pin(cfg_source *source);
+void cfg_source_unpin(cfg_source *source);
+void cfg_source_wrote(cfg_source *source, int64_t revision);
+void cfg_drop_counted_values(void);
+void cfg_sources_close(void);
+
+/* ---- module globals ---- */
+
+ZEND_BEGIN_MODULE_GLOBALS(cfgstore)
+	uint64_t request;          /* number of the present request */
+	cfg_scope *default_scope;  /* of the present settings; NULL: not looked up yet */
+	cfg_source *sources;
+	uint32_t scope_count;
+	uint64_t views;            /* of all sources */
+	cfg_graveyard graveyard;
+	cfg_lock *locks;           /* held by this request */
+	cfg_settings settings;
+ZEND_END_MODULE_GLOBALS(cfgstore)
+
+ZEND_EXTERN_MODULE_GLOBALS(cfgstore)
+#define CFG_G(v) ZEND_MODULE_GLOBALS_ACCESSOR(cfgstore, v)
+#if defined(ZTS) && defined(COMPILE_DL_CFGSTORE)
+ZEND_TSRMLS_CACHE_EXTERN()
+#endif
+
+/* Milliseconds of a clock that never goes back; resolution of a few. */
+static zend_always_inline uint64_t cfg_now_ms(void)
+{
+	struct timespec now;
+#ifdef CLOCK_MONOTONIC_COARSE
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+#else
+	clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static zend_always_inline bool cfg_source_is_current(const cfg_source *source)
+{
+	return __atomic_load_n(source->word, __ATOMIC_ACQUIRE) == source->seen
+		&& (source->check_at_ms == UINT64_MAX || cfg_now_ms() < source->check_at_ms);
+}
+
+/* The slot of a key at the view of the moment; its value is IS_UNDEF if the key is absent. NULL with an exception. */
+static zend_always_inline cfg_slot *cfg_scope_find(cfg_scope *scope, zend_string *key)
+{
+	if (EXPECTED(cfg_source_is_current(scope->source))) {
+		zval *found = zend_hash_find(&scope->slots, key);
+		if (EXPECTED(found != NULL)) {
+			cfg_slot *slot = Z_PTR_P(found);
+			if (EXPECTED(slot->view == scope->source->view)) {
+				return slot;
+			}
+		}
+	}
+	return cfg_scope_load(scope, key);
+}
+
+static zend_always_inline CoreBytes cfg_bytes(const zend_string *string)
+{
+	return (CoreBytes) { (const uint8_t *) ZSTR_VAL(string), ZSTR_LEN(string) };
+}
+
+static zend_always_inline CoreBytes cfg_cstring(const char *string)
+{
+	return (CoreBytes) { (const uint8_t *) string, string ? strlen(string) : 0 };
+}
+
+/* ---- errors.c: exceptions ---- */
+
+void cfg_errors_register(void);
+void cfg_throw(const CoreError *error);
+/* Numbers of the client core's ErrorKind, for what the C part finds out by itself. */
+enum { CFG_NOT_FOUND = 1, CFG_INVALID_ARGUMENT = 3, CFG_UNAVAILABLE = 5, CFG_LOCK_LOST = 9 };
+void cfg_throw_kind(uint8_t kind, bool retryable, const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 3, 4);
+void cfg_throw_encoding(const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 1, 2);
+
+/* ---- encode.c: from PHP values to stored bytes ---- */
+
+/* The value as JSON, or NULL with an EncodingException that names the path of what can't be stored. */
+zend_string *cfg_encode(zval *value);
+
+/* ---- objects.c, client.c, transaction.c, watch.c, lock.c: the classes ---- */
+
+void cfg_objects_register(void);
+void cfg_declare_readonly(zend_class_entry *ce, const char *name, zend_type type);
+void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const CoreRecord *record);
+/* `change` names the whole key, of which the client's prefix is taken off. */
+void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length);
+void cfg_new_status(zval *result, const cfg_source *source);
+
+void cfg_client_register(void);
+extern const zend_function_entry cfg_functions[];
+
+/*
+ * What belongs to a client object: it keeps the client, and so its scope and source, alive.
+ * Every such object begins with one of these.
+ */
+typedef struct {
+	cfg_scope *scope;
+	zend_object *client;
+} cfg_owner;
+
+void cfg_transaction_register(void);
+void cfg_new_transaction(zval *result, cfg_owner owner);
+
+void cfg_watch_register(void);
+void cfg_new_watch(zval *result, cfg_owner owner, zend_string *prefix, bool ends, double timeout, int64_t from_revision);
+void cfg_new_subscription(zval *result, cfg_owner owner, zend_string *prefix, int64_t from_revision);
+
+void cfg_lock_register(void);
+void cfg_new_lock(zval *result, cfg_owner owner, zend_string *name, double ttl, double wait);
+void cfg_locks_release(void);
+
+/* ---- stream.c ---- */
+
+/* A stream that is readable while the descriptor is; it owns neither. */
+php_stream *cfg_stream_open(int descriptor);
+
+/* ---- info.c ---- */
+
+void cfg_info(zend_module_entry *zend_module);
+
+#endif

@@ -1,0 +1,348 @@
+/*
+ * Sources, scopes and slots: how a read finds its value.
+ *
+ * A source's view is the mirror's snapshot that its reads see. The hot path (cfg_scope_find) asks two things: is the view
+ * the newest, and was this slot found current in it. All else is here: taking a view, and filling slots one by one, so a
+ * change of one key costs the others a look-up and no decoding.
+ */
+#include "php_cfgstore.h"
+
+/* From this number of scopes on, those that no object uses are dropped when a new one is made. */
+#define IDLE_SCOPES 64
+/* Below this number of slots nothing is swept. */
+#define FIRST_SWEEP 1024
+
+static const uint64_t zero = 0;
+
+/* ---- views ---- */
+
+static void unsettle(cfg_source *source)
+{
+	source->word = &zero;
+	source->seen = 1;
+	source->check_at_ms = UINT64_MAX;
+}
+
+/* Decides what makes the view outdated. */
+static void settle(cfg_source *source)
+{
+	if (source->pinned) {
+		source->word = &zero;
+		source->seen = 0;
+		source->check_at_ms = UINT64_MAX;
+	} else if (cfg_effective_consistency() == CFG_READS_REQUEST) {
+		source->word = &CFG_G(request);
+		source->seen = CFG_G(request);
+		source->check_at_ms = UINT64_MAX;
+	} else {
+		source->word = source->newest.word;
+		source->seen = source->newest.seen;
+		source->check_at_ms = source->newest.check_at_ms;
+	}
+}
+
+static bool is_stale(const cfg_source *source)
+{
+	return CFG_G(settings).on_stale == CFG_STALE_THROW && CFG_G(settings).stale_after > 0
+		&& source->newest.silent_ms >= CFG_G(settings).stale_after * 1000;
+}
+
+/* Makes the view the newest one. */
+static bool take_view(cfg_source *source)
+{
+	if (UNEXPECTED(!source->core)) {
+		zend_throw_error(NULL, "The Cfgstore\\Client has not been constructed");
+		return false;
+	}
+	int64_t must_hold = source->must_hold_request == CFG_G(request) ? source->must_hold : 0;
+	uint64_t now_ms = cfg_now_ms();
+	bool moved = !source->newest.word || __atomic_load_n(source->newest.word, __ATOMIC_ACQUIRE) != source->newest.seen;
+	if (moved || now_ms >= source->newest.check_at_ms || source->newest.revision < must_hold) {
+		CoreError error;
+		if (!cfgstore_core_view(source->core, now_ms, must_hold, &source->newest, &error)) {
+			/* The core may have left the mirror that the word belongs to. */
+			source->newest.word = NULL;
+			unsettle(source);
+			cfg_throw(&error);
+			return false;
+		}
+	}
+	if (source->view != source->newest.number) {
+		source->view = source->newest.number;
+		source->revision = source->newest.revision;
+		CFG_G(views)++;
+	}
+	if (is_stale(source)) {
+		unsettle(source);
+		cfg_throw_kind(CFG_UNAVAILABLE, true,
+			"the host agent has been silent for %.1f s, and cfgstore.on_stale is \"throw\" after %.1f s: "
+			"look after the agent, or set cfgstore.on_stale=serve to read the last known configuration",
+			(double) source->newest.silent_ms / 1000, CFG_G(settings).stale_after);
+		return false;
+	}
+	settle(source);
+	return true;
+}
+
+bool cfg_source_move(cfg_source *source)
+{
+	return cfg_source_is_current(source) || take_view(source);
+}
+
+bool cfg_source_refresh(cfg_source *source)
+{
+	unsettle(source);
+	return take_view(source);
+}
+
+void cfg_source_pin(cfg_source *source)
+{
+	source->pinned = true;
+	settle(source);
+}
+
+void cfg_source_unpin(cfg_source *source)
+{
+	source->pinned = false;
+	unsettle(source);
+}
+
+void cfg_source_wrote(cfg_source *source, int64_t revision)
+{
+	if (source->must_hold_request != CFG_G(request) || source->must_hold < revision) {
+		source->must_hold = revision;
+		source->must_hold_request = CFG_G(request);
+	}
+	if (source->revision < revision) {
+		unsettle(source);
+	}
+}
+
+/* ---- slots ---- */
+
+static void clear_slot(cfg_slot *slot)
+{
+	if (slot->block) {
+		cfg_block_bury(slot->block);
+		slot->block = NULL;
+	} else {
+		zval_ptr_dtor(&slot->value);
+	}
+	ZVAL_UNDEF(&slot->value);
+}
+
+static void free_slot(zval *element)
+{
+	clear_slot(Z_PTR_P(element));
+	pefree(Z_PTR_P(element), 1);
+}
+
+static int drop_outdated(zval *element, void *scope)
+{
+	const cfg_slot *slot = Z_PTR_P(element);
+	bool keep = slot->view == ((cfg_scope *) scope)->source->view && !Z_ISUNDEF(slot->value);
+	return keep ? ZEND_HASH_APPLY_KEEP : ZEND_HASH_APPLY_REMOVE;
+}
+
+static cfg_slot *add_slot(cfg_scope *scope, zend_string *key)
+{
+	/* Keys that came and went, and keys that never were, must not pile up in a long-lived process. */
+	if (zend_hash_num_elements(&scope->slots) >= scope->sweep_at) {
+		zend_hash_apply_with_argument(&scope->slots, drop_outdated, scope);
+		scope->sweep_at = MAX(FIRST_SWEEP, 2 * zend_hash_num_elements(&scope->slots));
+	}
+	cfg_slot *slot = pecalloc(1, sizeof(cfg_slot), 1);
+	ZVAL_UNDEF(&slot->value);
+	zend_string *own_key = zend_string_init(ZSTR_VAL(key), ZSTR_LEN(key), 1);
+	zend_hash_add_new_ptr(&scope->slots, own_key, slot);
+	zend_string_release_ex(own_key, 1);
+	return slot;
+}
+
+cfg_slot *cfg_scope_load_record(cfg_scope *scope, zend_string *key, const CoreRecord *record)
+{
+	cfg_slot *slot = zend_hash_find_ptr(&scope->slots, key);
+	if (slot && slot->mod_revision == record->mod_revision && slot->store_id == record->store_id) {
+		slot->view = scope->source->view;
+		return slot;
+	}
+	zval value;
+	cfg_block *block = NULL;
+	ZVAL_UNDEF(&value);
+	if (record->found) {
+		bool immutable = cfg_effective_value_mode() == CFG_VALUES_IMMUTABLE && cfg_graveyard_has_room();
+		cfg_decode(&value, record->value, immutable, &block); /* may bail out: nothing is held yet */
+		if (!immutable && Z_REFCOUNTED(value)) {
+			scope->has_counted = true;
+		}
+	}
+	if (slot) {
+		clear_slot(slot);
+	} else {
+		slot = add_slot(scope, key);
+	}
+	ZVAL_COPY_VALUE(&slot->value, &value);
+	slot->block = block;
+	slot->mod_revision = record->mod_revision;
+	slot->store_id = record->store_id;
+	slot->view = scope->source->view;
+	return slot;
+}
+
+cfg_slot *cfg_scope_load(cfg_scope *scope, zend_string *key)
+{
+	cfg_source *source = scope->source;
+	if (!cfg_source_move(source)) {
+		return NULL;
+	}
+	CoreRecord record;
+	CoreError error;
+	if (!cfgstore_core_lookup(source->core, cfg_bytes(scope->prefix), cfg_bytes(key), &record, &error)) {
+		cfg_throw(&error);
+		return NULL;
+	}
+	return cfg_scope_load_record(scope, key, &record);
+}
+
+void cfg_drop_counted_values(void)
+{
+	for (cfg_source *source = CFG_G(sources); source; source = source->next) {
+		for (cfg_scope *scope = source->scopes; scope; scope = scope->next) {
+			if (scope->has_counted) {
+				zend_hash_clean(&scope->slots);
+				scope->has_counted = false;
+			}
+		}
+	}
+}
+
+/* ---- scopes and sources ---- */
+
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static cfg_source *open_source(const char *endpoints, double timeout)
+{
+	const cfg_settings *settings = &CFG_G(settings);
+	for (cfg_source *source = CFG_G(sources); source; source = source->next) {
+		if (same(source->endpoints, endpoints) && same(source->data_dir, settings->data_dir)
+				&& same(source->mirror_dir, settings->mirror_dir) && source->timeout == timeout) {
+			return source;
+		}
+	}
+	CoreSettings core_settings = {
+		.endpoints = cfg_cstring(endpoints),
+		.data_dir = cfg_cstring(settings->data_dir),
+		.mirror_dir = cfg_cstring(settings->mirror_dir),
+		.cfgstored = cfg_cstring(settings->cfgstored),
+		.autostart = settings->autostart,
+		.timeout_secs = timeout,
+	};
+	CoreError error;
+	CoreSource *core = cfgstore_core_source_open(&core_settings, &error);
+	if (!core) {
+		cfg_throw(&error);
+		return NULL;
+	}
+	cfg_source *source = pecalloc(1, sizeof(cfg_source), 1);
+	source->core = core;
+	source->timeout = timeout;
+	source->endpoints = pestrdup(endpoints ? endpoints : "", 1);
+	source->data_dir = pestrdup(settings->data_dir ? settings->data_dir : "", 1);
+	source->mirror_dir = pestrdup(settings->mirror_dir ? settings->mirror_dir : "", 1);
+	unsettle(source);
+	source->next = CFG_G(sources);
+	CFG_G(sources) = source;
+	return source;
+}
+
+static void free_scope(cfg_scope *scope)
+{
+	zend_hash_destroy(&scope->slots);
+	zend_string_release_ex(scope->prefix, 1);
+	pefree(scope, 1);
+	CFG_G(scope_count)--;
+}
+
+static void free_source(cfg_source *source)
+{
+	cfgstore_core_source_close(source->core);
+	pefree(source->endpoints, 1);
+	pefree(source->data_dir, 1);
+	pefree(source->mirror_dir, 1);
+	pefree(source, 1);
+}
+
+/* What a program names on the fly must not pile up in a long-lived process. */
+static void evict_idle(void)
+{
+	for (cfg_source **at_source = &CFG_G(sources); *at_source;) {
+		cfg_source *source = *at_source;
+		for (cfg_scope **at = &source->scopes; *at;) {
+			cfg_scope *scope = *at;
+			if (scope->users > 0 || scope == CFG_G(default_scope)) {
+				at = &scope->next;
+			} else {
+				*at = scope->next;
+				free_scope(scope);
+			}
+		}
+		if (source->scopes) {
+			at_source = &source->next;
+		} else {
+			*at_source = source->next;
+			free_source(source);
+		}
+	}
+}
+
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout)
+{
+	const cfg_settings *settings = &CFG_G(settings);
+	CoreBytes wanted = prefix ? cfg_bytes(prefix) : cfg_cstring(settings->prefix);
+	if (CFG_G(scope_count) >= IDLE_SCOPES) {
+		evict_idle();
+	}
+	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints, timeout);
+	if (!source) {
+		return NULL;
+	}
+	for (cfg_scope *scope = source->scopes; scope; scope = scope->next) {
+		if (ZSTR_LEN(scope->prefix) == wanted.len && memcmp(ZSTR_VAL(scope->prefix), wanted.data, wanted.len) == 0) {
+			return scope;
+		}
+	}
+	cfg_scope *scope = pecalloc(1, sizeof(cfg_scope), 1);
+	scope->source = source;
+	scope->prefix = zend_string_init(wanted.len ? (const char *) wanted.data : "", wanted.len, 1);
+	scope->sweep_at = FIRST_SWEEP;
+	zend_hash_init(&scope->slots, 8, NULL, free_slot, 1);
+	scope->next = source->scopes;
+	source->scopes = scope;
+	CFG_G(scope_count)++;
+	return scope;
+}
+
+cfg_scope *cfg_scope_default(void)
+{
+	if (UNEXPECTED(!CFG_G(default_scope))) {
+		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, CFG_G(settings).timeout);
+	}
+	return CFG_G(default_scope);
+}
+
+void cfg_sources_close(void)
+{
+	for (cfg_source *source = CFG_G(sources), *next_source; source; source = next_source) {
+		next_source = source->next;
+		for (cfg_scope *scope = source->scopes, *next; scope; scope = next) {
+			next = scope->next;
+			free_scope(scope);
+		}
+		free_source(source);
+	}
+	CFG_G(sources) = NULL;
+	CFG_G(default_scope) = NULL;
+}

@@ -1,0 +1,214 @@
+/*
+ * From stored bytes to PHP values, and the life of immutable ones.
+ *
+ * An immutable value is one malloc'd block laid out as opcache lays out literals: tables flagged immutable with two
+ * references, strings flagged interned and permanent with their hash in place, and zvals that say "not counted". The engine
+ * neither counts nor changes nor frees any of it; writing to such an array in PHP copies it first.
+ *
+ * That the engine does not count them means that nothing says when the last variable has let go. So a block that the store no
+ * longer needs is buried, and freed only at the start of a later request, when no variable of the request that saw it is
+ * left. It rests for some time even then: another extension may treat a permanent string as what it says.
+ */
+#include "php_cfgstore.h"
+#include "ext/json/php_json.h"
+
+#define REST_MS 60000
+#define REST_VIEWS 2
+/* More than this is not kept for the sake of the rest, and with more than this decoding turns to counted values. */
+#define GRAVEYARD_LIMIT ((size_t) 64 << 20)
+
+#define IS_PACKED(ht) ((HT_FLAGS(ht) & HASH_FLAG_PACKED) != 0)
+#if PHP_VERSION_ID >= 80200
+# define USED_DATA_SIZE(ht) (IS_PACKED(ht) ? HT_PACKED_USED_SIZE(ht) : HT_USED_SIZE(ht))
+#else
+# define USED_DATA_SIZE(ht) HT_USED_SIZE(ht)
+#endif
+
+#define ALIGNED(size) ZEND_MM_ALIGNED_SIZE_EX(size, 8)
+
+static size_t string_size(const zend_string *string)
+{
+	return ALIGNED(_ZSTR_STRUCT_SIZE(ZSTR_LEN(string)));
+}
+
+static size_t value_size(const zval *value)
+{
+	if (Z_TYPE_P(value) == IS_STRING) {
+		return string_size(Z_STR_P(value));
+	}
+	if (Z_TYPE_P(value) != IS_ARRAY || zend_hash_num_elements(Z_ARRVAL_P(value)) == 0) {
+		return 0;
+	}
+	HashTable *table = Z_ARRVAL_P(value);
+	size_t size = ALIGNED(sizeof(HashTable)) + ALIGNED(USED_DATA_SIZE(table));
+	zend_string *key;
+	zval *element;
+	ZEND_HASH_FOREACH_STR_KEY_VAL(table, key, element) {
+		size += (key ? string_size(key) : 0) + value_size(element);
+	} ZEND_HASH_FOREACH_END();
+	return size;
+}
+
+static void *place(char **at, size_t size)
+{
+	void *placed = *at;
+	*at += ALIGNED(size);
+	return placed;
+}
+
+static zend_string *place_string(char **at, zend_string *from, uint32_t flags)
+{
+	zend_string *string = place(at, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
+	memcpy(string, from, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
+	GC_SET_REFCOUNT(string, 1);
+	GC_TYPE_INFO(string) = GC_STRING | ((IS_STR_INTERNED | IS_STR_PERMANENT | IS_STR_PERSISTENT | flags) << GC_FLAGS_SHIFT);
+	/* The engine computes a missing hash in place, and this memory is not its own to write. */
+	zend_string_hash_func(string);
+	return string;
+}
+
+static void place_value(char **at, zval *value, const zval *from, uint32_t string_flags)
+{
+	if (Z_TYPE_P(from) == IS_STRING) {
+		zend_string *string = place_string(at, Z_STR_P(from), string_flags);
+		ZVAL_INTERNED_STR(value, string);
+		return;
+	}
+	if (Z_TYPE_P(from) != IS_ARRAY) {
+		ZVAL_COPY_VALUE(value, from);
+		return;
+	}
+	if (zend_hash_num_elements(Z_ARRVAL_P(from)) == 0) {
+		ZVAL_EMPTY_ARRAY(value);
+		return;
+	}
+
+	const HashTable *source = Z_ARRVAL_P(from);
+	HashTable *table = place(at, sizeof(HashTable));
+	memcpy(table, source, sizeof(HashTable));
+	GC_SET_REFCOUNT(table, 2);
+	GC_TYPE_INFO(table) = GC_ARRAY | ((IS_ARRAY_IMMUTABLE | IS_ARRAY_PERSISTENT | GC_NOT_COLLECTABLE) << GC_FLAGS_SHIFT);
+	HT_FLAGS(table) |= HASH_FLAG_STATIC_KEYS; /* no key is counted */
+	table->nInternalPointer = 0;
+
+	size_t data_size = USED_DATA_SIZE(source);
+	void *data = place(at, data_size);
+	memcpy(data, HT_GET_DATA_ADDR(source), data_size);
+	HT_SET_DATA_ADDR(table, data);
+
+	if (IS_PACKED(table)) {
+		zval *element;
+		ZEND_HASH_FOREACH_VAL(table, element) {
+			place_value(at, element, element, string_flags);
+		} ZEND_HASH_FOREACH_END();
+	} else {
+		Bucket *bucket;
+		ZEND_HASH_FOREACH_BUCKET(table, bucket) {
+			if (bucket->key) {
+				bucket->key = place_string(at, bucket->key, string_flags);
+			}
+			/* Only the value part: the rest of the zval is the chain of the hash. */
+			zval placed;
+			place_value(at, &placed, &bucket->val, string_flags);
+			ZVAL_COPY_VALUE(&bucket->val, &placed);
+		} ZEND_HASH_FOREACH_END();
+	}
+	/* ZVAL_ARR would say that the array is counted. */
+	Z_ARR_P(value) = table;
+	Z_TYPE_INFO_P(value) = IS_ARRAY;
+}
+
+static cfg_block *make_immutable(zval *value, uint32_t string_flags)
+{
+	size_t size = value_size(value);
+	zval placed;
+	if (size == 0) {
+		place_value(NULL, &placed, value, string_flags);
+		ZVAL_COPY_VALUE(value, &placed);
+		return NULL;
+	}
+	cfg_block *block = pemalloc(ALIGNED(sizeof(cfg_block)) + size, 1);
+	block->next = NULL;
+	block->size = ALIGNED(sizeof(cfg_block)) + size;
+	char *at = (char *) block + ALIGNED(sizeof(cfg_block));
+	place_value(&at, &placed, value, string_flags);
+	ZEND_ASSERT(at == (char *) block + block->size);
+	zval_ptr_dtor(value);
+	ZVAL_COPY_VALUE(value, &placed);
+	return block;
+}
+
+void cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block)
+{
+	/* The engine's scanner needs a zero byte after the text. */
+	zend_string *text = zend_string_init((const char *) bytes.data, bytes.len, 0);
+	/* json_last_error() of the application must not notice. */
+	php_json_error_code error = JSON_G(error_code);
+	/* The engine's decoder counts one level more than its encoder. */
+	bool is_json = php_json_decode_ex(value, ZSTR_VAL(text), ZSTR_LEN(text), PHP_JSON_OBJECT_AS_ARRAY, CFG_MAX_DEPTH + 1) == SUCCESS;
+	JSON_G(error_code) = error;
+	*block = NULL;
+	if (is_json) {
+		zend_string_release_ex(text, 0);
+	} else {
+		ZVAL_STR(value, text);
+	}
+	if (immutable) {
+		*block = make_immutable(value, is_json ? IS_STR_VALID_UTF8 : 0);
+	}
+}
+
+void cfg_block_bury(cfg_block *block)
+{
+	if (!block) {
+		return;
+	}
+	cfg_graveyard *graveyard = &CFG_G(graveyard);
+	block->next = NULL;
+	block->buried_ms = cfg_now_ms();
+	block->buried_views = CFG_G(views);
+	if (graveyard->last) {
+		graveyard->last->next = block;
+	} else {
+		graveyard->first = block;
+	}
+	graveyard->last = block;
+	graveyard->size += block->size;
+}
+
+bool cfg_graveyard_has_room(void)
+{
+	return CFG_G(graveyard).size < GRAVEYARD_LIMIT;
+}
+
+static void free_first(cfg_graveyard *graveyard)
+{
+	cfg_block *block = graveyard->first;
+	graveyard->first = block->next;
+	if (!graveyard->first) {
+		graveyard->last = NULL;
+	}
+	graveyard->size -= block->size;
+	pefree(block, 1);
+}
+
+void cfg_graveyard_sweep(void)
+{
+	cfg_graveyard *graveyard = &CFG_G(graveyard);
+	uint64_t now_ms = cfg_now_ms();
+	while (graveyard->first) {
+		const cfg_block *block = graveyard->first;
+		bool rested = now_ms - block->buried_ms >= REST_MS && CFG_G(views) - block->buried_views >= REST_VIEWS;
+		if (!rested && graveyard->size <= GRAVEYARD_LIMIT) {
+			break;
+		}
+		free_first(graveyard);
+	}
+}
+
+void cfg_graveyard_free(void)
+{
+	while (CFG_G(graveyard).first) {
+		free_first(&CFG_G(graveyard));
+	}
+}

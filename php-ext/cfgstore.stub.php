@@ -1,0 +1,513 @@
+<?php
+
+/**
+ * What the extension cfgstore adds to PHP. For editors and static analysis; the extension does not read it, and
+ * tests/stub.phpt compares it with what Reflection says of the extension.
+ *
+ * `UNKNOWN` stands for "no default: leaving the argument out means something else than any value".
+ */
+
+namespace {
+
+    /**
+     * The value of a key: the same as `(new Cfgstore\Client())->get(...)`, without an object.
+     *
+     * @param string $key     Below the prefix of `cfgstore.prefix`.
+     * @param mixed  $default Returned if the key does not exist. Without it, that is an exception.
+     *
+     * @throws Cfgstore\Exception\KeyNotFoundException  The key does not exist and there is no default.
+     * @throws Cfgstore\Exception\ExceptionInterface    See Cfgstore\Client::get().
+     */
+    function cfgstore_get(string $key, mixed $default = UNKNOWN): mixed {}
+}
+
+namespace Cfgstore {
+
+    /**
+     * The configuration.
+     *
+     * Reads come from this host's shared memory: no network, no lock, no copy. Under a web server a request sees one
+     * revision, that of its first read; in a script each read sees the newest (`cfgstore.consistency` chooses otherwise).
+     * Own writes are the exception: after put(), delete(), commit() and refresh(), the reads of this request move, all
+     * together, to a revision that holds them. All clients with the same endpoints share one view.
+     *
+     * Writes, locks and watches go over the host agent's unix socket; with default settings the first call starts the store.
+     *
+     * `$client['key']` reads, `isset()` asks (false for null, as with arrays), assigning puts, `unset()` deletes. Stored
+     * values are not changed in place: `$client['a']['b'] = 1` is an Error.
+     *
+     * Values are JSON: arrays, strings, integers, floats, booleans and null come back as they were put, objects as arrays.
+     * Stored bytes that are not JSON come back as a string.
+     */
+    final class Client implements \ArrayAccess
+    {
+        /**
+         * Connects to nothing yet.
+         *
+         * @param string|null                $prefix    Put before every key, for example `/shop/prod/`. Default: `cfgstore.prefix`.
+         * @param string|array<string>|null  $endpoints `unix:///path` of an agent, or `http://host:port` of members. Default:
+         *                                              `cfgstore.endpoints`, and if that is empty the embedded store of this host.
+         * @param float|null                 $timeout   Bound of one call in seconds. Default: `cfgstore.timeout`.
+         *
+         * @throws Exception\InvalidArgumentException  An endpoint can't be understood.
+         * @throws Exception\UnsupportedException      An endpoint asks for what this version can't do.
+         */
+        public function __construct(?string $prefix = null, array|string|null $endpoints = null, ?float $timeout = null) {}
+
+        /**
+         * The value of a key.
+         *
+         * @param mixed $default Returned if the key does not exist. Without it, that is an exception. `null` is a default.
+         *
+         * @throws Exception\KeyNotFoundException      The key does not exist and there is no default.
+         * @throws Exception\InvalidArgumentException  The key is empty.
+         * @throws Exception\NotSyncedException        This host has no copy of the configuration yet.
+         * @throws Exception\UnavailableException      The store could not be reached or started, or the agent has been silent for
+         *                                             `cfgstore.stale_after` seconds and `cfgstore.on_stale` is `throw`.
+         * @throws Exception\AccessDeniedException     This process may not read the mirror.
+         * @throws Exception\CorruptException          The mirror is damaged.
+         * @throws Exception\TimeoutException          The mirror does not show this request's own write in time.
+         */
+        public function get(string $key, mixed $default = UNKNOWN): mixed {}
+
+        /**
+         * Whether a key exists; its value may be null.
+         *
+         * @throws Exception\ExceptionInterface  As get(), except that absence is no failure.
+         */
+        public function has(string $key): bool {}
+
+        /**
+         * Every key that begins with $prefix, with its value, in byte order of the keys.
+         *
+         * @return array<string, mixed> Keys without the client's own prefix. Numeric keys are integers, as in any array.
+         *
+         * @throws Exception\ExceptionInterface  As get(), except that absence is no failure.
+         */
+        public function all(string $prefix = ''): array {}
+
+        /**
+         * A key with its value and revisions.
+         *
+         * @throws Exception\ExceptionInterface  As get().
+         */
+        public function entry(string $key): Entry {}
+
+        /**
+         * The stored bytes of a key, undecoded.
+         *
+         * @throws Exception\ExceptionInterface  As get().
+         */
+        public function getBytes(string $key, ?string $default = UNKNOWN): ?string {}
+
+        /**
+         * Writes a value, as JSON. Returns once a majority of the members has it on disk.
+         *
+         * @param mixed    $value      Arrays, scalars, null, and objects: JsonSerializable ones by their own account, others by
+         *                             their public properties. At most 512 levels deep.
+         * @param int|null $ifRevision Only if the key's last change was in this revision; 0: only if the key does not exist.
+         *
+         * @return int The revision of the write.
+         *
+         * @throws Exception\EncodingException          The value has no JSON form; the message names the place in it.
+         * @throws Exception\ConflictException          The key is not at $ifRevision.
+         * @throws Exception\TooLargeException          Key or value is over the limit.
+         * @throws Exception\InvalidArgumentException   The key is empty.
+         * @throws Exception\UnavailableException       Nobody could be reached, or started. mayHaveHappened() says whether the write may
+         *                                              have happened, here and below.
+         * @throws Exception\TimeoutException           No answer in time.
+         * @throws Exception\AccessDeniedException      This process may not use the socket.
+         * @throws Exception\ExhaustedException         A quota or the disk is full.
+         */
+        public function put(string $key, mixed $value, ?int $ifRevision = null): int {}
+
+        /**
+         * Writes bytes as they are.
+         *
+         * @return int The revision of the write.
+         *
+         * @throws Exception\ExceptionInterface  As put().
+         */
+        public function putBytes(string $key, string $bytes, ?int $ifRevision = null): int {}
+
+        /**
+         * Deletes a key. That it does not exist is no failure, unless $ifRevision says otherwise.
+         *
+         * @return int A revision at which the key is gone.
+         *
+         * @throws Exception\ExceptionInterface  As put().
+         */
+        public function delete(string $key, ?int $ifRevision = null): int {}
+
+        /**
+         * Every change of the keys that begin with $prefix, in order, without a gap or a duplicate, also while the agent
+         * restarts.
+         *
+         * @param float|null $timeout      Seconds after which a loop over it ends; null: never.
+         * @param int|null   $fromRevision Begin with the changes of this revision. Default: after what this process read last, so
+         *                                 nothing falls between a read and the watch.
+         *
+         * @throws Exception\ExceptionInterface  As get() without $fromRevision. While looping: CompactedException (history before
+         *                                       $fromRevision is gone: read again, then watch), UnavailableException (nobody was
+         *                                       ever reached), and what else a server refuses.
+         */
+        public function watch(string $prefix = '', ?float $timeout = null, ?int $fromRevision = null): Watch {}
+
+        /**
+         * The same for event loops and select().
+         *
+         * @throws Exception\ExceptionInterface  As watch().
+         */
+        public function subscribe(string $prefix = '', ?int $fromRevision = null): Subscription {}
+
+        /**
+         * Takes a lock that one process at a time has.
+         *
+         * The host agent keeps it alive. It is free again after release(), when the object or the request ends, or when the
+         * process dies, however it dies.
+         *
+         * @param string $name Below the client's prefix; locks are no keys of the configuration.
+         * @param float  $ttl  Seconds for which the lock outlives a host that dies without a word.
+         * @param float  $wait Seconds to wait while another has it; 0.0: not at all, INF: for ever.
+         *
+         * @throws Exception\TimeoutException          Another has it.
+         * @throws Exception\InvalidArgumentException  The name is empty, or a time negative.
+         * @throws Exception\UnsupportedException      The endpoints have no agent, which keeps locks alive.
+         * @throws Exception\UnavailableException      Nobody could be reached, or started.
+         */
+        public function lock(string $name, float $ttl = 10.0, float $wait = 0.0): Lock {}
+
+        /**
+         * Several conditions and writes, all or nothing, in one revision.
+         */
+        public function transaction(): Transaction {}
+
+        /**
+         * The revision that reads see now.
+         *
+         * @throws Exception\ExceptionInterface  As get(), except that absence is no failure.
+         */
+        public function revision(): int {}
+
+        /**
+         * Moves the reads of this process to the newest revision on this host, and returns it.
+         *
+         * @throws Exception\ExceptionInterface  As revision().
+         */
+        public function refresh(): int {}
+
+        /**
+         * Keeps reads at the present revision until unpin(), or until an own write or refresh() moves them. Returns it.
+         *
+         * @throws Exception\ExceptionInterface  As revision().
+         */
+        public function pin(): int {}
+
+        /**
+         * Ends pin(). Reads see the newest revision again.
+         */
+        public function unpin(): void {}
+
+        /**
+         * How the copy on this host is: what reads saw last, and whether the agent that renews it lives. Asks nobody.
+         */
+        public function status(): Status {}
+
+        /**
+         * As get() without a default. Use `$client['key']`.
+         *
+         * @param string|int $offset
+         */
+        public function offsetGet(mixed $offset): mixed {}
+
+        /**
+         * Whether the key exists and its value is not null. Use `isset($client['key'])`.
+         *
+         * @param string|int $offset
+         */
+        public function offsetExists(mixed $offset): bool {}
+
+        /**
+         * As put(). Use `$client['key'] = $value`.
+         *
+         * @param string|int $offset
+         */
+        public function offsetSet(mixed $offset, mixed $value): void {}
+
+        /**
+         * As delete(). Use `unset($client['key'])`.
+         *
+         * @param string|int $offset
+         */
+        public function offsetUnset(mixed $offset): void {}
+    }
+
+    /**
+     * A key as it was when it was read.
+     */
+    final class Entry
+    {
+        /** Without the client's prefix. */
+        public readonly string $key;
+        public readonly mixed $value;
+        /** Revision of the last change: what put(..., ifRevision:) compares. */
+        public readonly int $revision;
+        /** Revision in which the key came into being. */
+        public readonly int $createRevision;
+        /** Number of writes since then, from 1. */
+        public readonly int $version;
+
+        private function __construct() {}
+    }
+
+    enum ChangeType: string
+    {
+        case Put = 'put';
+        case Delete = 'delete';
+    }
+
+    /**
+     * One change of one key.
+     */
+    final class Change
+    {
+        public readonly ChangeType $type;
+        /** Without the client's prefix. */
+        public readonly string $key;
+        /** The new value; null for a delete. */
+        public readonly mixed $value;
+        /** The value before; null if there was none, or if it is no longer known. */
+        public readonly mixed $previous;
+        public readonly int $revision;
+
+        private function __construct() {}
+    }
+
+    /**
+     * Changes as a loop sees them: `foreach ($client->watch('app/') as $revision => $change)`.
+     *
+     * Each loop goes on where the last one ended, and runs for at most the watch's timeout. Signal handlers set with
+     * pcntl_async_signals(true) run while it waits.
+     */
+    final class Watch implements \Iterator
+    {
+        private function __construct() {}
+
+        public function rewind(): void {}
+
+        public function next(): void {}
+
+        public function valid(): bool {}
+
+        public function current(): ?Change {}
+
+        /** Revision of the current change. */
+        public function key(): ?int {}
+
+        /**
+         * The revision to give another watch as fromRevision, so that it goes on here: nothing is skipped, and only changes
+         * already seen of that very revision come again.
+         */
+        public function position(): int {}
+    }
+
+    /**
+     * Changes for event loops.
+     */
+    final class Subscription
+    {
+        private function __construct() {}
+
+        /**
+         * The next change; null: none came in time.
+         *
+         * @param float $timeout Seconds to wait; 0.0: take only what has arrived.
+         *
+         * @throws Exception\ExceptionInterface  As a loop over Client::watch().
+         */
+        public function next(float $timeout = 0.0): ?Change {}
+
+        /**
+         * A stream to wait on with stream_select(), Revolt, ReactPHP or Swoole: readable when next() should be called, until it
+         * gives null. There is nothing to read from it. After a fork, the child calls this again.
+         *
+         * @return resource
+         *
+         * @throws Exception\UnavailableException  No descriptor is left.
+         */
+        public function stream() {}
+
+        /** As Watch::position(). */
+        public function position(): int {}
+    }
+
+    /**
+     * A lock that is held until release(), the end of this object, of the request, or of the process. In a forked child
+     * it is not held, and nothing there frees the parent's.
+     */
+    final class Lock
+    {
+        /** Greater than that of every earlier holder: pass it to what the lock protects, which refuses smaller ones. */
+        public readonly int $token;
+        /** The whole key that exists while the lock is held. */
+        public readonly string $key;
+
+        private function __construct() {}
+
+        /** Whether it is still held, as far as this process can know now. */
+        public function isHeld(): bool {}
+
+        /**
+         * Frees the lock and waits until it is free. A second time does nothing.
+         *
+         * @throws Exception\LockLostException  It was lost before: what it protects may have been touched by another.
+         */
+        public function release(): void {}
+    }
+
+    /**
+     * Conditions and writes that happen all together, or not at all.
+     */
+    final class Transaction
+    {
+        private function __construct() {}
+
+        /** Only if the key's last change was in this revision. */
+        public function ifRevision(string $key, int $revision): static {}
+
+        /** Only if the key exists. */
+        public function ifExists(string $key): static {}
+
+        /** Only if the key does not exist. */
+        public function ifAbsent(string $key): static {}
+
+        /**
+         * Writes a value; see Client::put().
+         *
+         * @throws Exception\EncodingException  The value has no JSON form.
+         */
+        public function put(string $key, mixed $value): static {}
+
+        /** Writes bytes as they are. */
+        public function putBytes(string $key, string $bytes): static {}
+
+        /** Deletes a key, if it exists. */
+        public function delete(string $key): static {}
+
+        /**
+         * Sends it, once.
+         *
+         * @return int The revision of its writes.
+         *
+         * @throws Exception\ConflictException   A condition does not hold: nothing was written.
+         * @throws Exception\ExceptionInterface  As Client::put().
+         */
+        public function commit(): int {}
+    }
+
+    /**
+     * How this host's copy of the configuration is.
+     */
+    final class Status
+    {
+        /** Whether there is a copy; without one, the numbers below are 0. */
+        public readonly bool $synced;
+        /** Revision that reads see. */
+        public readonly int $revision;
+        /** Number of the copy; grows with every publish on this host. */
+        public readonly int $generation;
+        /** Number of keys in it, of every prefix. */
+        public readonly int $keys;
+        /** Whether it is the last copy from disk, which no member has confirmed yet. */
+        public readonly bool $restored;
+        /** Whether the agent was heard within the last three seconds. */
+        public readonly bool $agentAlive;
+        /** The agent's process id as it states it; 0: unknown. */
+        public readonly int $agentPid;
+        /** Seconds since the agent was last heard; null: never. */
+        public readonly ?float $silentSeconds;
+        public readonly string $dataDir;
+        public readonly ?string $mirrorDir;
+        /** `immutable` or `refcounted`. */
+        public readonly string $valueMode;
+        /** `request` or `latest`. */
+        public readonly string $consistency;
+        /** Why reads don't see the newest copy, or why the agent could not be brought back; null when all is well. */
+        public readonly ?string $trouble;
+
+        private function __construct() {}
+    }
+}
+
+namespace Cfgstore\Exception {
+
+    /**
+     * Every failure of the extension.
+     */
+    interface ExceptionInterface extends \Throwable
+    {
+        /** Whether the same call may succeed later with nothing changed. */
+        public function isRetryable(): bool;
+
+        /** Whether a write may have happened although it failed: read before you write again. */
+        public function mayHaveHappened(): bool;
+    }
+
+    abstract class StoreException extends \RuntimeException implements ExceptionInterface
+    {
+        protected bool $retryable = false;
+        protected bool $mayHaveHappened = false;
+
+        final public function isRetryable(): bool {}
+
+        final public function mayHaveHappened(): bool {}
+    }
+
+    /** The key does not exist. */
+    class KeyNotFoundException extends StoreException {}
+
+    /** A key is not at the revision that was asked for: read it and decide again. */
+    class ConflictException extends StoreException {}
+
+    /** The call makes no sense; repeating it will not help. */
+    class InvalidArgumentException extends StoreException {}
+
+    /** A key, value or request is over a limit. */
+    class TooLargeException extends StoreException {}
+
+    /** No server could be reached or started, or it cannot serve now. */
+    class UnavailableException extends StoreException {}
+
+    /** The time was up first. */
+    class TimeoutException extends StoreException {}
+
+    /** This process may not do this. */
+    class AccessDeniedException extends StoreException {}
+
+    /** The history asked for is gone: read the current state and go on from there. */
+    class CompactedException extends StoreException {}
+
+    /** The lock is no longer held. */
+    class LockLostException extends StoreException {}
+
+    /** A quota, memory or disk is full. */
+    class ExhaustedException extends StoreException {}
+
+    /** Data is damaged. */
+    class CorruptException extends StoreException {}
+
+    /** This host has no copy of the configuration yet. */
+    class NotSyncedException extends StoreException {}
+
+    /** The other side, or this version, cannot do this. */
+    class UnsupportedException extends StoreException {}
+
+    /** The call was ended from this side. */
+    class CanceledException extends StoreException {}
+
+    /** A fault in cfgstore. */
+    class InternalException extends StoreException {}
+
+    /** A PHP value has no JSON form. */
+    class EncodingException extends StoreException {}
+}

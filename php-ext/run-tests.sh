@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Runs tests/*.phpt with PHP's own run-tests.php against a fresh store, and prints "N passed, M failed".
+# usage: run-tests.sh [--valgrind] [TEST.phpt …]
+#   CFGSTORE_BUILD_DIR  folder with cfgstore.so and cfgstored; default: build/ of the repository
+#   PHP_CONFIG          which PHP; default: php-config
+set -uo pipefail
+cd "$(dirname "$0")"
+build=$(cd "${CFGSTORE_BUILD_DIR:-../build}" && pwd) || exit 2
+php_config=${PHP_CONFIG:-php-config}
+export CFGSTORE_SO=$build/cfgstore.so CFGSTORED=$build/cfgstored
+export TEST_PHP_EXECUTABLE TEST_PHP_CGI_EXECUTABLE
+TEST_PHP_EXECUTABLE=$("$php_config" --php-binary)
+TEST_PHP_CGI_EXECUTABLE=$(command -v "php-cgi${TEST_PHP_EXECUTABLE##*/php}" || command -v php-cgi) || {
+    echo "run-tests: no php-cgi for $TEST_PHP_EXECUTABLE; install it (php8.2-cgi)" >&2; exit 2; }
+extension_dir=$("$php_config" --extension-dir)
+for runner in "$extension_dir/build/run-tests.php" "$("$php_config" --prefix)/lib/php/build/run-tests.php"; do
+    [ -e "$runner" ] && break
+done
+[ -e "$runner" ] || { echo "run-tests: no run-tests.php; install PHP's development files (php8.2-dev)" >&2; exit 2; }
+
+folder=$(mktemp -d) && chmod 755 "$folder"
+export CFGSTORE_TEST_DIR=$folder CFGSTORE_DATA_DIR=$folder/store
+stop_stores() {
+    for lock in "$folder"/*/lock; do
+        pid=$(tr -cd 0-9 <"$lock" 2>/dev/null) && [ -n "$pid" ] && kill "$pid" 2>/dev/null &&
+            timeout 20 tail --pid="$pid" -f /dev/null
+    done
+}
+trap 'stop_stores; rm -rf "$folder"' EXIT
+
+options=(-n -q --show-diff -j"$(nproc)" --set-timeout 120
+    -d "extension=$CFGSTORE_SO" -d "cfgstore.cfgstored=$CFGSTORED" -d "cfgstore.timeout=20")
+[ -e "$extension_dir/posix.so" ] && options+=(-d extension=posix)
+tests=()
+for argument; do
+    case $argument in
+        --valgrind)
+            options+=(-m --set-timeout 600)
+            export CFGSTORE_VALGRIND=1
+            export VALGRIND_OPTS="--suppressions=$PWD/tests/valgrind.supp --trace-children-skip=*/cfgstored,*/php*-fpm* --num-callers=30" ;;
+        *) tests+=("$argument") ;;
+    esac
+done
+[ ${#tests[@]} -gt 0 ] || tests=(tests)
+
+"$TEST_PHP_EXECUTABLE" -n "$runner" "${options[@]}" "${tests[@]}" 2>&1 | tee "$folder/output"
+count() { sed -n "s/^Tests $1 *: *\([0-9]*\).*/\1/p" "$folder/output" | head -1; }
+passed=$(count passed) failed=$(count failed) leaked=$(count leaked) skipped=$(count skipped)
+# A test that can't run here proves nothing.
+failed=$((${failed:-0} + ${leaked:-0} + ${skipped:-0}))
+echo "${passed:-0} passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "${passed:-0}" -gt 0 ]

@@ -1,0 +1,393 @@
+//! One store as one PHP process sees it: the mirror it reads and the connection it writes through.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cfgstore_client::blocking::{Client, Mode};
+use cfgstore_client::{Address, Error, ErrorKind, Options};
+use cfgstore_mirror::{Reader, Snapshot};
+
+use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
+use crate::error::from_mirror;
+
+/// How often the heartbeat is looked at, in milliseconds of the caller's clock.
+const CHECK_EVERY_MS: u64 = 1_000;
+/// The same while the mirror has been given up and its successor is not there yet.
+const CHECK_RETIRED_EVERY_MS: u64 = 10;
+/// After a failed attempt to bring the agent back, reads go on for so long before the next one.
+const REVIVE_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a source is made from.
+pub struct Settings {
+    /// As in `cfgstore.endpoints`.
+    pub endpoints: String,
+    /// Data folder; `None`: the client core's choice.
+    pub data_dir: Option<PathBuf>,
+    /// The mirror's folder or a link to it; `None`: `mirror` in the data folder.
+    pub mirror_dir: Option<PathBuf>,
+    /// The binary to start; `None`: the client core's search.
+    pub cfgstored: Option<PathBuf>,
+    /// Whether to start it.
+    pub autostart: bool,
+    /// Bound of one call, and of the wait for the mirror to show an own write.
+    pub timeout: Duration,
+}
+
+/// Where the reads of a source come from.
+enum MirrorPlace {
+    /// This path.
+    Path(PathBuf),
+    /// Nowhere: the members are remote and no agent of this host mirrors them.
+    None,
+}
+
+/// See the module. One per distinct settings and thread.
+pub struct Source {
+    client: Client,
+    place: MirrorPlace,
+    timeout: Duration,
+    reader: Option<Reader>,
+    snapshot: Option<Arc<Snapshot>>,
+    view: u64,
+    next_check_ms: u64,
+    stale_ms: u64,
+    revive_not_before: Option<Instant>,
+    trouble: Option<String>,
+    data_dir: PathBuf,
+    socket: Option<PathBuf>,
+    key: Vec<u8>,
+}
+
+/// What the C part keeps to decide, without a call, whether its values are still the newest.
+pub struct View {
+    /// The mirror's generation word; valid until the next `advance`.
+    pub word: *const u64,
+    /// Its content when the view was taken.
+    pub seen: u64,
+    /// Counts the snapshots this source has shown.
+    pub number: u64,
+    /// Revision of the snapshot.
+    pub revision: i64,
+    /// Call again from this time on, in milliseconds of the caller's clock.
+    pub check_at_ms: u64,
+    /// Milliseconds since the agent was last heard, at the last check.
+    pub silent_ms: u64,
+}
+
+impl Source {
+    /// Reads and connects to nothing.
+    pub fn new(settings: Settings) -> Result<Source, Error> {
+        let address = Address::parse(&settings.endpoints)?;
+        let options = Options {
+            address,
+            data_dir: settings.data_dir,
+            mirror_dir: settings.mirror_dir.clone(),
+            autostart: settings.autostart,
+            cfgstored: settings.cfgstored,
+            client_name: "php".into(),
+            call_timeout: settings.timeout,
+            ..Options::default()
+        };
+        let place = match (&options.address, settings.mirror_dir) {
+            (_, Some(path)) => MirrorPlace::Path(path),
+            (Address::Embedded, None) => MirrorPlace::Path(options.host_paths().mirror_link()),
+            // An agent's socket and the link to its mirror lie in one folder.
+            (Address::Unix(socket), None) => MirrorPlace::Path(socket.with_file_name("mirror")),
+            (Address::Members(_), None) => MirrorPlace::None,
+        };
+        let socket = match &options.address {
+            Address::Embedded => Some(options.host_paths().socket()),
+            Address::Unix(socket) => Some(socket.clone()),
+            Address::Members(_) => None,
+        };
+        Ok(Source {
+            socket,
+            data_dir: options.host_paths().data_dir().to_path_buf(),
+            client: Client::new(options, Mode::NoThread)?,
+            place,
+            timeout: settings.timeout,
+            reader: None,
+            snapshot: None,
+            view: 0,
+            next_check_ms: 0,
+            stale_ms: 0,
+            revive_not_before: None,
+            trouble: None,
+            key: Vec::new(),
+        })
+    }
+
+    /// The connection.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The snapshot that reads see; `None` before the first [`Source::advance`].
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
+    }
+
+    /// The mirror's folder, once found.
+    pub fn mirror_dir(&self) -> Option<&Path> {
+        self.reader.as_ref().map(Reader::dir)
+    }
+
+    /// The data folder, and the socket of the agent in it or elsewhere; no socket for remote members.
+    pub fn paths(&self) -> (&Path, Option<&Path>) {
+        (&self.data_dir, self.socket.as_deref())
+    }
+
+    /// Opens the mirror if it is there and readable, without starting or waiting for anything.
+    pub fn peek(&mut self) {
+        let MirrorPlace::Path(path) = &self.place else {
+            return;
+        };
+        if self.reader.is_none() {
+            match Reader::open(path) {
+                Ok(reader) => self.reader = Some(reader),
+                Err(error) => self.trouble = Some(error.to_string()),
+            }
+        }
+        if self.snapshot.is_none() && self.reader.as_ref().is_some_and(|reader| reader.generation() > 0) {
+            let _ = self.take_newest();
+        }
+    }
+
+    /// The process that publishes, as it states it.
+    pub fn publisher_pid(&self) -> u32 {
+        self.reader.as_ref().map_or(0, Reader::publisher_pid)
+    }
+
+    /// Milliseconds since the publisher was last heard.
+    pub fn silent_ms(&self) -> u64 {
+        self.reader.as_ref().map_or(u64::MAX, silent_ms)
+    }
+
+    /// Why the newest generation is not what reads see, if so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Moves to the newest snapshot, and waits, bounded, until it holds revision `at_least` (0: no wait).
+    ///
+    /// Once there has been a snapshot, trouble with the mirror or its agent fails no read: the last snapshot stays.
+    pub fn advance(&mut self, now_ms: u64, at_least: i64) -> Result<View, Error> {
+        self.attach(now_ms)?;
+        let seen = self.take_newest()?;
+        let seen = if self.revision() < at_least {
+            self.wait_for(at_least)?
+        } else {
+            seen
+        };
+        let reader = self.reader.as_ref().ok_or_else(no_reader)?;
+        Ok(View {
+            word: reader.generation_ptr(),
+            seen,
+            number: self.view,
+            revision: self.revision(),
+            check_at_ms: self.next_check_ms,
+            silent_ms: self.stale_ms,
+        })
+    }
+
+    /// The entry of `prefix` and `key` together in the present snapshot.
+    pub fn entry(&mut self, prefix: &[u8], key: &[u8]) -> Result<Option<cfgstore_mirror::Entry<'_>>, Error> {
+        let Some(snapshot) = &self.snapshot else {
+            return Err(no_reader());
+        };
+        self.key.clear();
+        self.key.extend_from_slice(prefix);
+        self.key.extend_from_slice(key);
+        snapshot.get(&self.key).map_err(|error| from_mirror(&error))
+    }
+
+    fn revision(&self) -> i64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.revision())
+    }
+
+    /// Sees to it that `reader` is open on the mirror that the path names now.
+    fn attach(&mut self, now_ms: u64) -> Result<(), Error> {
+        let MirrorPlace::Path(path) = &self.place else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "reads need an agent's mirror on this host, and cfgstore.endpoints names remote members: \
+                 name the agent's socket (unix:///path), or set cfgstore.mirror_dir",
+            ));
+        };
+        let path = path.clone();
+        if self.reader.is_none() {
+            self.reader = Some(self.open_first(&path)?);
+        }
+        let Some(reader) = &self.reader else {
+            return Err(no_reader());
+        };
+        let retired = reader.is_retired();
+        if !retired && now_ms < self.next_check_ms {
+            return Ok(());
+        }
+        let silent = silent_ms(reader);
+        let silent = if reader.is_closed() {
+            silent.max(SILENT_MS)
+        } else {
+            silent
+        };
+        self.next_check_ms = now_ms
+            + if retired {
+                CHECK_RETIRED_EVERY_MS
+            } else {
+                CHECK_EVERY_MS
+            };
+        self.stale_ms = silent;
+        if retired || (silent >= SILENT_MS && !reader.is_current(&path)) {
+            match Reader::open(&path) {
+                Ok(reader) => {
+                    self.stale_ms = silent_ms(&reader);
+                    self.reader = Some(reader);
+                }
+                Err(error) => self.trouble = Some(error.to_string()),
+            }
+        }
+        if self.stale_ms >= SILENT_MS {
+            self.revive();
+        }
+        Ok(())
+    }
+
+    /// Opens the mirror for the first time. If there is none the agent is asked, which starts the embedded store.
+    fn open_first(&mut self, path: &Path) -> Result<Reader, Error> {
+        let missing = match Reader::open(path) {
+            Ok(reader) => return Ok(reader),
+            Err(error) => from_mirror(&error),
+        };
+        if missing.kind != ErrorKind::NotSynced {
+            return Err(missing);
+        }
+        let told = self.client.status()?.agent.map(|agent| agent.mirror_dir);
+        if let Ok(reader) = Reader::open(path) {
+            return Ok(reader);
+        }
+        // The agent behind a socket of another name keeps its mirror elsewhere.
+        let told = told.filter(|told| !told.as_os_str().is_empty()).ok_or(missing)?;
+        let reader = Reader::open(&told).map_err(|error| from_mirror(&error))?;
+        self.place = MirrorPlace::Path(told);
+        Ok(reader)
+    }
+
+    /// Starts the embedded store again when nothing answers on its socket. Reads go on whatever comes of it.
+    fn revive(&mut self) {
+        let options = self.client.options();
+        if !options.autostart || !matches!(options.address, Address::Embedded) {
+            return;
+        }
+        if self.revive_not_before.is_some_and(|time| Instant::now() < time) {
+            return;
+        }
+        self.revive_not_before = Some(Instant::now() + REVIVE_PAUSE);
+        match self.client.status() {
+            Ok(_) => self.trouble = None,
+            Err(error) => self.trouble = Some(error.message),
+        }
+    }
+
+    /// Takes the newest snapshot; gives the generation word as it was before.
+    fn take_newest(&mut self) -> Result<u64, Error> {
+        let mut seen = self.word()?;
+        if self.snapshot.is_none() {
+            // A publisher that has just started may not have published yet.
+            let deadline = Instant::now() + self.timeout;
+            while self
+                .reader
+                .as_ref()
+                .is_some_and(|reader| reader.generation() == 0)
+            {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if !self.reader.as_ref().is_some_and(|reader| reader.wait(0, left)) {
+                    break;
+                }
+            }
+            seen = self.word()?;
+        }
+        let reader = self.reader.as_mut().ok_or_else(no_reader)?;
+        match reader.snapshot() {
+            Ok(newest) => {
+                self.trouble = None;
+                if !self
+                    .snapshot
+                    .as_ref()
+                    .is_some_and(|held| Arc::ptr_eq(held, &newest))
+                {
+                    self.snapshot = Some(newest);
+                    self.view += 1;
+                }
+            }
+            Err(error) if self.snapshot.is_some() => self.trouble = Some(error.to_string()),
+            Err(error) => return Err(from_mirror(&error)),
+        }
+        Ok(seen)
+    }
+
+    fn wait_for(&mut self, at_least: i64) -> Result<u64, Error> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let seen = self.take_newest()?;
+            if self.revision() >= at_least {
+                return Ok(seen);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let reader = self.reader.as_ref().ok_or_else(no_reader)?;
+            if left.is_zero() {
+                let mut error = Error::new(
+                    ErrorKind::Timeout,
+                    format!(
+                        "the write is committed at revision {at_least}, but this host's mirror is still at revision {} \
+                         after {} s: read again later, or look at the agent's log",
+                        self.revision(),
+                        self.timeout.as_secs_f64(),
+                    ),
+                );
+                error.maybe_committed = true;
+                return Err(error);
+            }
+            if reader.is_retired() {
+                self.next_check_ms = 0;
+                self.attach(0)?;
+                std::thread::sleep(Duration::from_millis(CHECK_RETIRED_EVERY_MS).min(left));
+            } else {
+                reader.wait(reader.generation(), left);
+            }
+        }
+    }
+
+    fn word(&self) -> Result<u64, Error> {
+        self.reader.as_ref().map(word).ok_or_else(no_reader)
+    }
+}
+
+/// The generation word as the C part sees it, the mark of a retired mirror included.
+fn word(reader: &Reader) -> u64 {
+    // SAFETY: the address is valid and aligned while `reader` lives, and is only ever accessed atomically.
+    unsafe { std::sync::atomic::AtomicU64::from_ptr(reader.generation_ptr().cast_mut()) }
+        .load(std::sync::atomic::Ordering::Acquire)
+}
+
+fn silent_ms(reader: &Reader) -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64);
+    now.saturating_sub(reader.heartbeat_unix_ms())
+}
+
+fn no_reader() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "a read came before the mirror was opened; please report it",
+    )
+}
+
+/// A path from settings; empty means not set.
+pub fn path_setting(bytes: &[u8]) -> Option<PathBuf> {
+    (!bytes.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(bytes)))
+}
