@@ -1,0 +1,146 @@
+//! `cfgctl`, the command line of cfgstore.
+
+mod arguments;
+mod failure;
+mod lock;
+mod output;
+mod sys;
+mod value;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cfgstore_client::{Address, Client, Options, PutOptions, Range, WatchOptions};
+use clap::Parser;
+
+use arguments::{Arguments, Command, Connection};
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut output = Output::new(arguments.json);
+    // One thread: a command waits for one thing at a time.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::new(&format!("cannot set up: {error}")).report(&output),
+    };
+    match runtime.block_on(run(arguments, &mut output)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(&output),
+    }
+}
+
+async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Failure> {
+    let client = connect(&arguments.connection, &arguments.command)?;
+    match arguments.command {
+        Command::Get {
+            key,
+            prefix,
+            rev,
+            limit,
+            keys_only,
+        } => {
+            let mut range = if prefix {
+                Range::prefix(&key)
+            } else {
+                Range::key(&key)
+            };
+            range = range.revision(rev.unwrap_or(0)).limit(limit.unwrap_or(0));
+            if keys_only {
+                range = range.keys_only();
+            }
+            let found = client.range(&range).await?;
+            if prefix {
+                output.range(&found, keys_only)?;
+            } else {
+                let kv = found.kvs.first().ok_or_else(|| Failure::not_found(&key))?;
+                output.value(kv, keys_only)?;
+            }
+        }
+        Command::Put {
+            key,
+            value,
+            if_revision,
+            if_absent,
+        } => {
+            let value = value::read(&value)?;
+            let if_revision = if if_absent { Some(0) } else { if_revision };
+            let revision = client
+                .put(
+                    &key,
+                    value,
+                    &PutOptions {
+                        if_revision,
+                        lease: 0,
+                    },
+                )
+                .await?;
+            output.written(revision)?;
+        }
+        Command::Del { key, if_revision } => {
+            let deleted = client.delete(&key, if_revision).await?;
+            if !deleted.deleted {
+                return Err(Failure::not_found(&key));
+            }
+            output.written(deleted.revision)?;
+        }
+        Command::Watch {
+            key,
+            prefix,
+            from_revision,
+            max_changes,
+        } => {
+            let options = if prefix {
+                WatchOptions::prefix(&key)
+            } else {
+                WatchOptions::key(&key)
+            };
+            let mut watch = client.watch(options.from_revision(from_revision.unwrap_or(0)))?;
+            let mut left = max_changes.unwrap_or(u64::MAX);
+            while left > 0 {
+                for change in watch
+                    .next()
+                    .await?
+                    .changes
+                    .iter()
+                    .take(left.try_into().unwrap_or(usize::MAX))
+                {
+                    output.change(change)?;
+                    left -= 1;
+                }
+            }
+        }
+        Command::Lock {
+            name,
+            ttl,
+            wait,
+            command,
+        } => {
+            let options = cfgstore_client::LockOptions {
+                ttl: seconds(ttl),
+                wait: seconds(wait),
+            };
+            return lock::run(&client, &name, &options, &command, output).await;
+        }
+        Command::Status => output.status(&client.status().await?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn connect(connection: &Connection, command: &Command) -> Result<Client, Failure> {
+    let address = Address::parse(&connection.endpoints)?;
+    Ok(Client::new(Options {
+        address,
+        data_dir: connection.data_dir.clone(),
+        autostart: !connection.no_start && !matches!(command, Command::Status),
+        call_timeout: seconds(connection.timeout),
+        client_name: "cfgctl".to_owned(),
+        ..Options::default()
+    })?)
+}
+
+/// Arguments are checked to be finite and not negative.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,417 @@
+//! `cfgctl` as its users run it, against Debian's etcd.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Etcd {
+    child: Child,
+    endpoint: String,
+    folder: TempDir,
+}
+
+impl Etcd {
+    fn start() -> Etcd {
+        let folder = tempfile::tempdir().unwrap();
+        let port = || {
+            TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port()
+        };
+        let (endpoint, peer) = (
+            format!("http://127.0.0.1:{}", port()),
+            format!("http://127.0.0.1:{}", port()),
+        );
+        let child = Command::new("etcd")
+            .args(["--name", "m", "--log-level", "error", "--data-dir"])
+            .arg(folder.path().join("etcd"))
+            .args([
+                "--listen-client-urls",
+                &endpoint,
+                "--advertise-client-urls",
+                &endpoint,
+            ])
+            .args([
+                "--listen-peer-urls",
+                &peer,
+                "--initial-advertise-peer-urls",
+                &peer,
+            ])
+            .args(["--initial-cluster", &format!("m={peer}")])
+            .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("these tests need Debian's etcd-server");
+        let etcd = Etcd {
+            child,
+            endpoint,
+            folder,
+        };
+        wait_until("etcd serves", || {
+            etcd.run(&["get", "--prefix", "", "--timeout", "0.2"])
+                .status
+                .success()
+        });
+        etcd
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cfgctl"));
+        command
+            .args(arguments)
+            .env("CFGSTORE_ENDPOINTS", &self.endpoint)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Its exit code and what it said.
+    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.run(arguments);
+        assert!(output.stdout.is_empty(), "{output:?}");
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    fn with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Started, and its output line by line.
+    fn start_reading(&self, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        (child, output)
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn line(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn signal(name: &str, process: &Child) {
+    assert!(
+        Command::new("kill")
+            .args([name, &process.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn values_go_in_and_come_out_byte_by_byte() {
+    let etcd = Etcd::start();
+    assert_eq!(etcd.ok(&["put", "a", "{\"x\": 1.10}"]), "revision 2\n");
+    assert_eq!(etcd.ok(&["get", "a"]), "{\"x\": 1.10}\n");
+    assert!(etcd.with_input(&["put", "b", "-"], b"\0\xff\n").status.success());
+    assert_eq!(etcd.run(&["get", "b"]).stdout, b"\0\xff\n\n");
+    let file = etcd.folder.path().join("value");
+    fs::write(&file, "from a file").unwrap();
+    etcd.ok(&["put", "c", &format!("@{}", file.display())]);
+    assert_eq!(etcd.ok(&["get", "c"]), "from a file\n");
+    etcd.ok(&["put", "d", "-5"]);
+    assert_eq!(
+        etcd.ok(&["get", "--prefix", ""]),
+        "a\t{\"x\":1.10}\nb\tbase64:AP8K\nc\tfrom a file\nd\t-5\n"
+    );
+    assert_eq!(
+        etcd.ok(&["get", "--prefix", "", "--keys-only", "--limit", "2"]),
+        "a\nb\n"
+    );
+    etcd.ok(&["put", "a", "2"]);
+    assert_eq!(etcd.ok(&["get", "a", "--rev", "2"]), "{\"x\": 1.10}\n");
+    assert_eq!(etcd.ok(&["del", "a"]), "revision 7\n");
+}
+
+#[test]
+fn machines_get_json() {
+    let etcd = Etcd::start();
+    assert_eq!(
+        etcd.ok(&["put", "a", "{\"x\": [1, 12345678901234567890123]}", "--json"]),
+        "{\"revision\":2}\n"
+    );
+    assert_eq!(
+        etcd.ok(&["--json", "get", "a"]),
+        "{\"key\":\"a\",\"value\":{\"x\":[1,12345678901234567890123]},\"revision\":2,\"create_revision\":2,\
+         \"version\":1,\"lease\":0}\n"
+    );
+    etcd.ok(&["put", "b", "no json"]);
+    etcd.with_input(&["put", "c", "-"], b"\xff");
+    let all = json(&etcd.ok(&["get", "--prefix", "", "--json"]));
+    assert_eq!(
+        (&all["revision"], &all["count"], &all["more"]),
+        (&4.into(), &3.into(), &false.into())
+    );
+    assert_eq!(
+        (&all["keys"][1]["value"], &all["keys"][1]["encoding"]),
+        (&"no json".into(), &"text".into())
+    );
+    assert_eq!(
+        (&all["keys"][2]["value"], &all["keys"][2]["encoding"]),
+        (&"/w==".into(), &"base64".into())
+    );
+    let only = json(&etcd.ok(&["get", "--prefix", "", "--json", "--keys-only", "--limit", "1"]));
+    assert_eq!(
+        (&only["more"], only["keys"][0].get("value")),
+        (&true.into(), None)
+    );
+    let status = json(&etcd.ok(&["status", "--json"]));
+    assert_eq!(
+        (&status["revision"], &status["leader_id"]),
+        (&4.into(), &status["member_id"])
+    );
+    let (code, said) = etcd.fails(&["get", "none", "--json"]);
+    assert_eq!((code, &json(&said)["error"]), (1, &"NotFound".into()));
+}
+
+#[test]
+fn each_failure_has_its_exit_code() {
+    let etcd = Etcd::start();
+    etcd.ok(&["put", "k", "1"]);
+    let (code, said) = etcd.fails(&["get", "none"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (1, "cfgctl: key \"none\" does not exist\n")
+    );
+    assert_eq!(etcd.fails(&["del", "none"]).0, 1);
+    assert_eq!(etcd.fails(&["get", ""]).0, 2);
+    assert_eq!(etcd.fails(&["get"]).0, 2);
+    assert_eq!(etcd.fails(&["put", "k", "@/nonexistent"]).0, 2);
+    assert_eq!(etcd.fails(&["put", "k", "1", "--if-revision", "0"]).0, 2);
+    assert_eq!(etcd.fails(&["--endpoints", "ftp://x", "get", "k"]).0, 2);
+    assert_eq!(etcd.fails(&["get", "k", "--timeout", "-1"]).0, 2);
+    let (code, said) = etcd.fails(&["put", "k", "2", "--if-absent"]);
+    assert_eq!(code, 4);
+    assert!(said.contains("already exists (revision 2)"), "{said}");
+    assert_eq!(etcd.fails(&["del", "k", "--if-revision", "9"]).0, 4);
+    assert_eq!(etcd.ok(&["put", "k", "2", "--if-revision", "2"]), "revision 3\n");
+    let (code, said) = etcd.fails(&[
+        "--endpoints",
+        "http://127.0.0.1:1",
+        "--timeout",
+        "0.3",
+        "get",
+        "k",
+    ]);
+    assert_eq!(code, 3);
+    assert!(
+        said.contains("cannot reach cfgstored at http://127.0.0.1:1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn status_and_no_start_start_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = folder.path().join("cfgstored");
+    fs::write(&fake, "#!/bin/sh\necho started >> \"$2/starts\"\n").unwrap();
+    fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cfgctl"))
+            .args(["--timeout", "0.3", "--data-dir"])
+            .arg(folder.path())
+            .args(arguments)
+            .env("CFGSTORE_CFGSTORED", &fake)
+            .env_remove("CFGSTORE_ENDPOINTS")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(run(&["status"]).contains("start cfgstored"));
+    run(&["get", "k", "--no-start"]);
+    assert!(!folder.path().join("starts").exists());
+    assert!(run(&["get", "k"]).contains("did not start"));
+    assert!(folder.path().join("starts").exists());
+}
+
+#[test]
+fn a_watch_prints_as_it_happens_and_ends_as_told() {
+    let etcd = Etcd::start();
+    etcd.ok(&["put", "app/a", "{ \"v\": 1 }"]);
+    let (mut watch, mut output) = etcd.start_reading(&["watch", "--prefix", "app/", "--from-revision", "2"]);
+    assert_eq!(line(&mut output), "2 put app/a {\"v\":1}");
+    etcd.ok(&["put", "app/b", "two\nlines"]);
+    assert_eq!(line(&mut output), "3 put app/b two\\nlines");
+    etcd.ok(&["del", "app/a"]);
+    assert_eq!(line(&mut output), "4 delete app/a");
+    signal("-TERM", &watch);
+    assert!(!watch.wait().unwrap().success());
+
+    let seen = etcd.ok(&[
+        "watch",
+        "app/a",
+        "--from-revision",
+        "1",
+        "--max-changes",
+        "2",
+        "--json",
+    ]);
+    let changes: Vec<_> = seen.lines().map(json).collect();
+    assert_eq!(
+        (&changes[0]["change"], &changes[0]["value"]["v"]),
+        (&"put".into(), &1.into())
+    );
+    assert_eq!(
+        (&changes[1]["change"], &changes[1]["revision"]),
+        (&"delete".into(), &4.into())
+    );
+    assert_eq!(changes[1].get("value"), None);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let etcd = Etcd::start();
+    for n in 0..3 {
+        etcd.with_input(&["put", "k", "-"], &vec![b'x'; 200_000 + n]);
+    }
+    let (mut watch, output) = etcd.start_reading(&["watch", "k", "--from-revision", "1"]);
+    drop(output);
+    assert!(watch.wait().unwrap().success());
+}
+
+#[test]
+fn a_program_runs_under_a_lock() {
+    let etcd = Etcd::start();
+    let script = "echo $CFGSTORE_LOCK_TOKEN $CFGSTORE_LOCK_KEY; read x; exit 7";
+    let (mut first, mut output) = etcd.start_reading(&["lock", "deploy", "--", "sh", "-c", script]);
+    let said = line(&mut output);
+    let (token, key) = said.split_once(' ').unwrap();
+    assert!(key.starts_with("/_cfgstore/lock/deploy/"), "{key}");
+
+    let (code, said) = etcd.fails(&["lock", "deploy", "--", "echo", "never"]);
+    assert_eq!(code, 7);
+    assert!(said.contains("held by another"), "{said}");
+    let (mut second, mut waiting) = etcd.start_reading(&[
+        "lock",
+        "deploy",
+        "--wait",
+        "20",
+        "--",
+        "sh",
+        "-c",
+        "echo $CFGSTORE_LOCK_TOKEN",
+    ]);
+    drop(first.stdin.take());
+    assert_eq!(first.wait().unwrap().code(), Some(7));
+    let next: i64 = line(&mut waiting).parse().unwrap();
+    assert!(next > token.parse().unwrap());
+    assert!(second.wait().unwrap().success());
+    assert_eq!(etcd.fails(&["lock", "deploy", "--", "/nonexistent"]).0, 2);
+    assert_eq!(
+        etcd.fails(&["lock", "deploy", "--", "sh", "-c", "kill -9 $$"]).0,
+        137
+    );
+}
+
+#[test]
+fn a_program_ends_with_its_lock() {
+    let etcd = Etcd::start();
+    let flag = etcd.folder.path().join("ended");
+    let script = format!(
+        "trap 'touch {}; exit 0' TERM; echo ready; while :; do sleep 0.05; done",
+        flag.display()
+    );
+    // The lock is lost: its lease is revoked, as an operator would.
+    let (mut holder, mut output) =
+        etcd.start_reading(&["lock", "l", "--ttl", "1", "--", "sh", "-c", &script]);
+    assert_eq!(line(&mut output), "ready");
+    let key = json(&etcd.ok(&["get", "--prefix", "/_cfgstore/", "--json"]))["keys"][0].clone();
+    let revoked = Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args([
+            "--endpoints",
+            &etcd.endpoint,
+            "lease",
+            "revoke",
+            &format!("{:x}", key["lease"].as_i64().unwrap()),
+        ])
+        .output()
+        .unwrap();
+    assert!(revoked.status.success(), "{revoked:?}");
+    assert_eq!(holder.wait().unwrap().code(), Some(7));
+    assert!(flag.exists());
+
+    // SIGTERM reaches the program, and frees the lock after it.
+    fs::remove_file(&flag).unwrap();
+    let (mut holder, mut output) = etcd.start_reading(&["lock", "l", "--", "sh", "-c", &script]);
+    assert_eq!(line(&mut output), "ready");
+    signal("-TERM", &holder);
+    assert_eq!(holder.wait().unwrap().code(), Some(0));
+    assert!(flag.exists());
+
+    // Even SIGKILL does not leave the program running without its lock.
+    fs::remove_file(&flag).unwrap();
+    let (mut holder, mut output) =
+        etcd.start_reading(&["lock", "l", "--wait", "15", "--", "sh", "-c", &script]);
+    assert_eq!(line(&mut output), "ready");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    wait_until("the program has ended", || Path::new(&flag).exists());
+}
+
+#[test]
+fn a_lock_without_a_program_is_held_until_the_input_ends() {
+    let etcd = Etcd::start();
+    let (mut holder, mut output) = etcd.start_reading(&["lock", "l"]);
+    assert!(line(&mut output).starts_with("held: token "));
+    assert_eq!(etcd.fails(&["lock", "l", "--", "true"]).0, 7);
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    etcd.ok(&["lock", "l", "--", "true"]);
+}
