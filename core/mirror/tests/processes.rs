@@ -9,7 +9,7 @@ use std::io::{Read, Write, pipe};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cfgstore_mirror::{
     FileKind, PublishError, Publisher, PublisherOptions, ReadError, Reader, RewritePolicy, Snapshot,
@@ -22,12 +22,13 @@ const BOUND: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
 
 fn main() {
-    let cases: [(&str, fn()); 10] = [
+    let cases: [(&str, fn()); 11] = [
         ("a_snapshot_is_never_torn", a_snapshot_is_never_torn),
         ("a_killed_publisher_is_succeeded", a_killed_publisher_is_succeeded),
         ("only_one_publisher_wins", only_one_publisher_wins),
         ("a_lock_ends_with_its_publisher", a_lock_ends_with_its_publisher),
         ("a_reader_survives_fork", a_reader_survives_fork),
+        ("a_sleeper_is_woken", a_sleeper_is_woken),
         ("a_wait_ends_at_a_signal", a_wait_ends_at_a_signal),
         ("a_killed_reader_holds_no_memory", a_killed_reader_holds_no_memory),
         (
@@ -75,6 +76,21 @@ impl Child {
     fn signal(&self, signal: i32) {
         // SAFETY: a child that has not been waited for; its number is not used again.
         assert_eq!(unsafe { libc::kill(self.0, signal) }, 0);
+    }
+
+    /// Until the kernel says that the child sleeps: there is no event for that.
+    fn wait_until_asleep(&self) {
+        for _ in 0..60_000 {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap();
+            if stat
+                .rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.trim_start().starts_with('S'))
+            {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the child never slept");
     }
 
     fn wait(self) -> i32 {
@@ -397,6 +413,32 @@ fn a_reader_survives_fork() {
     assert_eq!(value_of(&reader.snapshot().unwrap(), "a"), Some("2"));
     publisher.publish_changes(4, [put("a", "3", 4)]).unwrap();
     assert_eq!(value_of(&reader.snapshot().unwrap(), "a"), Some("3"));
+}
+
+/// By a generation and by the retirement, each after it has gone to sleep.
+fn a_sleeper_is_woken() {
+    let dir = shm_dir();
+    let mut publisher = open(dir.path());
+    let reader = Reader::open(publisher.dir()).unwrap();
+    let (mut woken_rx, mut woken_tx) = pipe().unwrap();
+    let child = Child::run(|| {
+        for generation in 0..2 {
+            let started = Instant::now();
+            assert!(reader.wait(generation, BOUND));
+            // At its bound, a wait looks at the word once more: the answer would be right, and late.
+            assert!(started.elapsed() < BOUND, "it slept on");
+            woken_tx.write_all(b"w").unwrap();
+        }
+        assert!(reader.is_retired());
+    });
+    child.wait_until_asleep();
+    publisher.publish_full(origin(2), []).unwrap();
+    // The other end in this process would keep the pipe open if the child failed.
+    drop(woken_tx);
+    woken_rx.read_exact(&mut [0]).unwrap();
+    child.wait_until_asleep();
+    publisher.retire();
+    child.join();
 }
 
 fn a_wait_ends_at_a_signal() {
