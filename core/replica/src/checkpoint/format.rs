@@ -1,0 +1,220 @@
+//! Keys and values of the checkpoint's sled tree. `docs/checkpoint-format.md` is the specification.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use cfgstore_store::StateHeader;
+
+use crate::position::{put_log_id, put_membership, take_log_id, take_membership};
+use crate::raft::types::StoredMembership;
+use crate::wal::format::LogId;
+use crate::wal::log::Owner;
+
+/// Newest format this program writes and reads.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Key of the manifest.
+pub(crate) const MANIFEST_KEY: &[u8] = b"m";
+/// First byte of a lease's key.
+pub(crate) const LEASE_PREFIX: u8 = b'l';
+/// First byte of a record's keys.
+pub(crate) const RECORD_PREFIX: u8 = b'r';
+/// A record is cut into values of at most this size, so that sled never puts one into a file of its own (a "blob"),
+/// which it would not sync.
+pub(crate) const CHUNK_BYTES: usize = 4096;
+
+/// What the checkpoint holds, and how much: enough to notice anything missing, surplus or changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Manifest {
+    pub(crate) owner: Owner,
+    /// Set while a change too large for one batch is being written: the checkpoint is not usable.
+    pub(crate) incomplete: bool,
+    pub(crate) log_id: Option<LogId>,
+    pub(crate) state: StateHeader,
+    pub(crate) membership: StoredMembership,
+    /// Items of leases and records.
+    pub(crate) items: u64,
+    /// Sum of [`item_hash`] over them, modulo 2^64.
+    pub(crate) sum: u64,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ManifestError {
+    Newer(u32),
+    Damaged,
+}
+
+impl Manifest {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        out.put_u32_le(FORMAT_VERSION);
+        out.put_u32_le(u32::from(self.incomplete));
+        out.put_u64_le(self.owner.cluster_id);
+        out.put_u64_le(self.owner.member_id);
+        put_log_id(self.log_id, &mut out);
+        out.put_i64_le(self.state.revision);
+        out.put_i64_le(self.state.compact_revision);
+        out.put_u64_le(self.state.next_seq);
+        out.put_u64_le(self.items);
+        out.put_u64_le(self.sum);
+        put_membership(&self.membership, &mut out);
+        seal(MANIFEST_KEY, &out)
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Manifest, ManifestError> {
+        let body = unseal(MANIFEST_KEY, value).ok_or(ManifestError::Damaged)?;
+        let mut bytes = Bytes::copy_from_slice(body);
+        if bytes.len() < 8 {
+            return Err(ManifestError::Damaged);
+        }
+        let version = bytes.get_u32_le();
+        if version > FORMAT_VERSION {
+            return Err(ManifestError::Newer(version));
+        }
+        Self::decode_fields(&mut bytes)
+            .filter(|_| bytes.is_empty())
+            .ok_or(ManifestError::Damaged)
+    }
+
+    fn decode_fields(bytes: &mut Bytes) -> Option<Manifest> {
+        let incomplete = match bytes.get_u32_le() {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        if bytes.len() < 16 {
+            return None;
+        }
+        let owner = Owner {
+            cluster_id: bytes.get_u64_le(),
+            member_id: bytes.get_u64_le(),
+        };
+        let log_id = take_log_id(bytes)?;
+        if bytes.len() < 40 {
+            return None;
+        }
+        let state = StateHeader {
+            revision: bytes.get_i64_le(),
+            compact_revision: bytes.get_i64_le(),
+            next_seq: bytes.get_u64_le(),
+        };
+        let items = bytes.get_u64_le();
+        let sum = bytes.get_u64_le();
+        let membership = take_membership(bytes)?;
+        Some(Manifest {
+            owner,
+            incomplete,
+            log_id,
+            state,
+            membership,
+            items,
+            sum,
+        })
+    }
+}
+
+/// Key of a lease.
+pub(crate) fn lease_key(id: i64) -> [u8; 9] {
+    let mut key = [LEASE_PREFIX; 9];
+    key[1..].copy_from_slice(&id.to_be_bytes());
+    key
+}
+
+/// Key of a part of a record. Keys sort by seq, then part.
+pub(crate) fn record_key(seq: u64, part: u32) -> [u8; 13] {
+    let mut key = [RECORD_PREFIX; 13];
+    key[1..9].copy_from_slice(&seq.to_be_bytes());
+    key[9..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Seq and part in a record's key.
+pub(crate) fn parse_record_key(key: &[u8]) -> Option<(u64, u32)> {
+    let rest = key.strip_prefix(&[RECORD_PREFIX])?;
+    let (seq, part) = rest.split_first_chunk::<8>()?;
+    Some((
+        u64::from_be_bytes(*seq),
+        u32::from_be_bytes(part.try_into().ok()?),
+    ))
+}
+
+/// A value: checksum of key and content, then the content.
+pub(crate) fn seal(key: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(4 + content.len());
+    value.put_u32_le(checksum(key, content));
+    value.put_slice(content);
+    value
+}
+
+/// Content of a value; `None` when the checksum is wrong.
+pub(crate) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    let (crc, content) = value.split_first_chunk::<4>()?;
+    (checksum(key, content) == u32::from_le_bytes(*crc)).then_some(content)
+}
+
+fn checksum(key: &[u8], content: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), content)
+}
+
+/// What an item adds to the manifest's sum: its checksum, which covers the key, and its length, well mixed.
+pub(crate) fn item_hash(value: &[u8]) -> u64 {
+    let crc = value.first_chunk::<4>().map_or(0, |crc| u32::from_le_bytes(*crc));
+    let mut hash = (u64::from(crc) << 32) | (value.len() as u64 & 0xffff_ffff);
+    // The finalizer of MurmurHash3: every input bit changes about half of the output bits.
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_round_trips_and_every_flipped_bit_is_noticed() {
+        let manifest = Manifest {
+            owner: Owner {
+                cluster_id: 1,
+                member_id: 2,
+            },
+            incomplete: false,
+            log_id: Some(LogId {
+                term: 1,
+                leader: 2,
+                index: 3,
+            }),
+            state: StateHeader {
+                revision: 10,
+                compact_revision: -1,
+                next_seq: 44,
+            },
+            membership: StoredMembership::default(),
+            items: 5,
+            sum: u64::MAX,
+        };
+        let value = manifest.encode();
+        assert_eq!(Manifest::decode(&value), Ok(manifest));
+        for bit in 0..value.len() * 8 {
+            let mut damaged = value.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Manifest::decode(&damaged).is_err(), "bit {bit}");
+        }
+        for len in 0..value.len() {
+            assert!(Manifest::decode(&value[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn record_keys_sort_by_seq_then_part() {
+        let keys = [
+            record_key(1, 0),
+            record_key(1, 1),
+            record_key(2, 0),
+            record_key(256, 0),
+            record_key(u64::MAX, 0),
+        ];
+        assert!(keys.is_sorted());
+        assert_eq!(parse_record_key(&record_key(256, 7)), Some((256, 7)));
+        assert_eq!(parse_record_key(b"r123"), None);
+    }
+}

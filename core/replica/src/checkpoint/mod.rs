@@ -1,0 +1,297 @@
+//! The checkpoint: the state in a sled database, kept up to date in the background with what changed.
+//!
+//! It makes starts fast, and it is never the only copy: the log is purged only up to a snapshot file. So whatever goes
+//! wrong with it (an error, a panic inside sled, a wrong checksum) costs time at the next start, not data: it is moved
+//! aside and built anew.
+
+pub(crate) mod format;
+mod load;
+mod sled_db;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cfgstore_store::{StateHeader, codec};
+use thiserror::Error;
+
+use crate::position::Position;
+use crate::wal::format::LogId;
+use crate::wal::log::Owner;
+use format::{CHUNK_BYTES, MANIFEST_KEY, Manifest, item_hash, lease_key, record_key, seal};
+use sled_db::{Changes, SledDb};
+
+pub(crate) use load::load;
+pub(crate) use sled_db::folder_bytes;
+
+/// Why the checkpoint cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum CheckpointError {
+    #[error("sled failed to {action}: {reason}")]
+    Sled { action: &'static str, reason: String },
+    #[error("sled panicked while it was to {0}")]
+    Panicked(&'static str),
+    #[error("the checkpoint is damaged: {0}")]
+    Damaged(String),
+    #[error("the checkpoint was written by a newer version (format {0})")]
+    Newer(u32),
+    #[error("the checkpoint belongs to another member or cluster")]
+    OtherMember,
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+/// Changes above this size are written as several batches, between two manifests.
+const BATCH_BYTES: usize = 4 << 20;
+/// sled does not shrink; when its files exceed live data by this factor and this many bytes, they are built anew.
+const REBUILD_FACTOR: u64 = 4;
+const REBUILD_MIN_BYTES: u64 = 64 << 20;
+
+/// An open checkpoint.
+pub(crate) struct Checkpoint {
+    dir: PathBuf,
+    owner: Owner,
+    db: SledDb,
+    /// What sled holds; `None` for nothing usable yet.
+    held: Option<Held>,
+}
+
+/// What of the state sled holds.
+struct Held {
+    state: StateHeader,
+    log_id: Option<LogId>,
+    leases: BTreeMap<i64, i64>,
+    items: u64,
+    sum: u64,
+    /// Bytes of keys and values.
+    bytes: u64,
+}
+
+impl Checkpoint {
+    /// An empty one in a fresh folder. What is in the folder's place is moved aside.
+    pub(crate) fn create(dir: &Path, owner: Owner) -> Result<Checkpoint, CheckpointError> {
+        sled_db::move_aside(dir)?;
+        let db = SledDb::open(dir)?;
+        Ok(Checkpoint {
+            dir: dir.to_owned(),
+            owner,
+            db,
+            held: None,
+        })
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        sled_db::folder_bytes(&self.dir)
+    }
+
+    /// Brings the checkpoint to the position; durable when this returns. Blocks. After an error it must be recreated.
+    pub(crate) fn update(&mut self, position: &Position) -> Result<(), CheckpointError> {
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.log_id == position.log_id)
+        {
+            return Ok(());
+        }
+        if self.is_bloated() {
+            tracing::info!(
+                bytes = self.disk_bytes(),
+                "the checkpoint has outgrown its content and is built anew"
+            );
+            self.db.close();
+            sled_db::remove(&self.dir)?;
+            self.db = SledDb::open(&self.dir)?;
+            self.held = None;
+        }
+        let mut writer = Update::new(&self.db, self.owner, self.held.take(), position);
+        writer.leases()?;
+        writer.remove_compacted()?;
+        writer.add_records()?;
+        let held = writer.finish()?;
+        self.db.sync()?;
+        self.held = Some(held);
+        Ok(())
+    }
+
+    fn is_bloated(&self) -> bool {
+        let Some(held) = &self.held else { return false };
+        let disk = self.disk_bytes();
+        disk > REBUILD_MIN_BYTES && disk > REBUILD_FACTOR * held.bytes
+    }
+
+    /// Closes sled.
+    pub(crate) fn close(mut self) {
+        self.db.close();
+    }
+}
+
+/// One update: collects changes, and keeps count and sum of what sled will hold.
+struct Update<'a> {
+    db: &'a SledDb,
+    owner: Owner,
+    position: &'a Position,
+    old: Option<StateHeader>,
+    held: Held,
+    changes: Changes,
+    /// A first part is written already, so the manifest on disk says "incomplete".
+    split: bool,
+}
+
+impl<'a> Update<'a> {
+    fn new(db: &'a SledDb, owner: Owner, held: Option<Held>, position: &'a Position) -> Self {
+        let old = held.as_ref().map(|held| held.state);
+        let state = StateHeader::of(&position.state);
+        let held = Held {
+            state,
+            log_id: position.log_id,
+            ..held.unwrap_or(Held {
+                state,
+                log_id: None,
+                leases: BTreeMap::new(),
+                items: 0,
+                sum: 0,
+                bytes: 0,
+            })
+        };
+        Update {
+            db,
+            owner,
+            position,
+            old,
+            held,
+            changes: Changes::default(),
+            split: false,
+        }
+    }
+
+    fn insert(&mut self, key: &[u8], content: &[u8]) -> Result<(), CheckpointError> {
+        let value = seal(key, content);
+        self.held.items += 1;
+        self.held.sum = self.held.sum.wrapping_add(item_hash(&value));
+        self.held.bytes += (key.len() + value.len()) as u64;
+        self.changes.insert(key, value);
+        self.flush_if_large()
+    }
+
+    fn remove(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
+        self.held.items -= 1;
+        self.held.sum = self.held.sum.wrapping_sub(item_hash(value));
+        self.held.bytes = self.held.bytes.saturating_sub((key.len() + value.len()) as u64);
+        self.changes.remove(key);
+        self.flush_if_large()
+    }
+
+    fn flush_if_large(&mut self) -> Result<(), CheckpointError> {
+        if self.changes.size_bytes() < BATCH_BYTES {
+            return Ok(());
+        }
+        // From here until the last batch the manifest says that the checkpoint must not be used.
+        let manifest = self.manifest(true);
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.insert(MANIFEST_KEY, manifest);
+        self.split = true;
+        self.db.apply(changes)
+    }
+
+    fn manifest(&self, incomplete: bool) -> Vec<u8> {
+        let manifest = Manifest {
+            owner: self.owner,
+            incomplete,
+            log_id: self.held.log_id,
+            state: self.held.state,
+            membership: (*self.position.membership).clone(),
+            items: self.held.items,
+            sum: self.held.sum,
+        };
+        manifest.encode()
+    }
+
+    fn leases(&mut self) -> Result<(), CheckpointError> {
+        let mut gone = std::mem::take(&mut self.held.leases);
+        let mut kept = BTreeMap::new();
+        let mut bytes = Vec::new();
+        for lease in self.position.state.leases() {
+            kept.insert(lease.id, lease.ttl_secs);
+            let key = lease_key(lease.id);
+            match gone.remove(&lease.id) {
+                Some(ttl_secs) if ttl_secs == lease.ttl_secs => continue,
+                // The id was revoked and granted again.
+                Some(_) => self.remove_present(&key)?,
+                None => {}
+            }
+            bytes.clear();
+            codec::encode_lease(lease, &mut bytes);
+            self.insert(&key, &bytes)?;
+        }
+        for id in gone.into_keys() {
+            self.remove_present(&lease_key(id))?;
+        }
+        self.held.leases = kept;
+        Ok(())
+    }
+
+    fn remove_present(&mut self, key: &[u8]) -> Result<(), CheckpointError> {
+        let value = self.db.get(key)?;
+        let value = value.ok_or_else(|| CheckpointError::Damaged("an item is missing".to_owned()))?;
+        self.remove(key, &value)
+    }
+
+    /// Only a compaction drops records.
+    fn remove_compacted(&mut self) -> Result<(), CheckpointError> {
+        let Some(old) = self
+            .old
+            .filter(|old| old.compact_revision != self.held.state.compact_revision)
+        else {
+            return Ok(());
+        };
+        let mut kept = self
+            .position
+            .state
+            .records_in_seq_order()
+            .map(|record| record.seq())
+            .peekable();
+        for item in self.db.records() {
+            let (key, value) = item?;
+            let Some((seq, _)) = format::parse_record_key(&key) else {
+                return Err(CheckpointError::Damaged("a key is malformed".to_owned()));
+            };
+            if seq >= old.next_seq {
+                break;
+            }
+            while kept.next_if(|kept| *kept < seq).is_some() {}
+            if kept.peek() != Some(&seq) {
+                self.remove(&key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_records(&mut self) -> Result<(), CheckpointError> {
+        let mut bytes = Vec::new();
+        let since = self.old.map_or(0, |old| old.next_seq);
+        for record in self.position.state.records_since(since) {
+            bytes.clear();
+            codec::encode_record(&record, &mut bytes);
+            for (part, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
+                self.insert(&record_key(record.seq(), part as u32), chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Held, CheckpointError> {
+        let manifest = self.manifest(false);
+        let mut changes = std::mem::take(&mut self.changes);
+        if self.split {
+            // The parts must be on disk before the manifest says that they are complete.
+            self.db.sync()?;
+        }
+        changes.insert(MANIFEST_KEY, manifest);
+        self.db.apply(changes)?;
+        Ok(self.held)
+    }
+}

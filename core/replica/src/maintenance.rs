@@ -1,0 +1,351 @@
+//! Checkpoints, snapshots and the purge of the log: decided by a task, done by a thread of its own.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use cfgstore_store::Store;
+use tokio::sync::oneshot;
+
+use crate::MemberConfig;
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::OpenError;
+use crate::position::Position;
+use crate::raft::log_store::LogStore;
+use crate::raft::state_machine::Published;
+use crate::raft::types::{Raft, StoredMembership};
+use crate::snapshot::{self, KEPT, SnapshotDir, SnapshotInfo};
+use crate::wal::format::BaseState;
+use crate::wal::index::next_index;
+use crate::wal::log::Owner;
+
+/// What a start found, for the thread to go on with.
+pub(crate) struct Start {
+    /// `None` when it has to be built anew.
+    checkpoint: Option<Checkpoint>,
+    dir: PathBuf,
+    owner: Owner,
+}
+
+/// Finds the newest valid state on disk that the log can continue: checkpoint or snapshot, or the empty state when the
+/// log goes back to its beginning.
+pub(crate) fn load(
+    config: &MemberConfig,
+    owner: Owner,
+    snapshots: &SnapshotDir,
+    log: BaseState,
+) -> Result<(Store, Position, Start), OpenError> {
+    let dir = config.data_dir.join("checkpoint");
+    let mut start = Start {
+        checkpoint: None,
+        dir: dir.clone(),
+        owner,
+    };
+    let mut found = Vec::new();
+    let covers = |index_after: u64| index_after >= next_index(log.purged);
+    let newest_snapshot = snapshots.newest().map_or(0, |info| info.log_id.index + 1);
+    match checkpoint::load(&dir, owner) {
+        Ok(Some(loaded)) => {
+            let after = next_index(loaded.log_id);
+            found.push(format!("a checkpoint up to index {}", after.saturating_sub(1)));
+            start.checkpoint = Some(loaded.checkpoint);
+            if covers(after) && after >= newest_snapshot {
+                let position = position(&loaded.store, loaded.log_id, loaded.membership);
+                return Ok((loaded.store, position, start));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(%error, folder = %dir.display(), "the checkpoint cannot be used and is built anew");
+            found.push(format!("a checkpoint that cannot be used: {error}"));
+        }
+    }
+    for info in snapshots.list().into_iter().rev() {
+        match snapshot::load(snapshots.disk(), &info.file.path, owner.cluster_id) {
+            Ok((store, log_id, membership)) if covers(log_id.index + 1) => {
+                let position = position(&store, Some(log_id), membership);
+                return Ok((store, position, start));
+            }
+            Ok((_, log_id, _)) => found.push(format!("a snapshot up to index {}", log_id.index)),
+            Err(error) => {
+                tracing::error!(%error, "a snapshot cannot be used");
+                found.push(error.to_string());
+                if matches!(error, snapshot::SnapshotError::Damaged(_)) {
+                    snapshots.set_aside(&info.file.path);
+                }
+            }
+        }
+    }
+    match log.purged {
+        None => {
+            let store = Store::new();
+            let position = position(&store, None, StoredMembership::default());
+            Ok((store, position, start))
+        }
+        Some(purged) => {
+            let found = if found.is_empty() {
+                "neither was found".to_owned()
+            } else {
+                found.join("; ")
+            };
+            Err(OpenError::StateMissing {
+                purged_index: purged.index,
+                found,
+            })
+        }
+    }
+}
+
+fn position(
+    store: &Store,
+    log_id: Option<crate::wal::format::LogId>,
+    membership: StoredMembership,
+) -> Position {
+    Position {
+        log_id,
+        membership: Arc::new(membership),
+        state: Arc::new(store.state()),
+    }
+}
+
+enum Job {
+    Work {
+        position: Position,
+        snapshot: bool,
+        done: oneshot::Sender<Done>,
+    },
+    Close {
+        position: Position,
+        done: mpsc::Sender<Result<(), String>>,
+    },
+}
+
+/// What a piece of work came to.
+struct Done {
+    snapshot: Option<SnapshotInfo>,
+}
+
+struct Shared {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    data_dir: PathBuf,
+    segment_size_bytes: u64,
+    checkpoint_bytes: AtomicU64,
+    snapshots: SnapshotDir,
+    published: Published,
+    log: LogStore,
+    checkpoint_log_entries: u64,
+    checkpoint_log_bytes: u64,
+    snapshot_log_bytes: u64,
+    /// Bytes of log entries since the newest snapshot when the member started.
+    log_bytes_at_start: u64,
+}
+
+/// Handle of the thread. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Maintenance(Arc<Shared>);
+
+impl Maintenance {
+    pub(crate) fn start(
+        config: &MemberConfig,
+        start: Start,
+        snapshots: SnapshotDir,
+        published: Published,
+        log: LogStore,
+    ) -> io::Result<Maintenance> {
+        let (sender, receiver) = mpsc::channel();
+        let after_snapshot = snapshots.newest().map_or(0, |info| info.log_id.index + 1);
+        let log_bytes_at_start = log.writer().index().lock().bytes_from(after_snapshot);
+        let shared = Arc::new(Shared {
+            jobs: Mutex::new(Some(sender)),
+            thread: Mutex::new(None),
+            data_dir: config.data_dir.clone(),
+            segment_size_bytes: config.segment_size_bytes,
+            checkpoint_bytes: AtomicU64::new(0),
+            snapshots,
+            published,
+            log,
+            checkpoint_log_entries: config.checkpoint_log_entries,
+            checkpoint_log_bytes: config.checkpoint_log_bytes,
+            snapshot_log_bytes: config.snapshot_log_bytes,
+            log_bytes_at_start,
+        });
+        let worker = Worker {
+            shared: shared.clone(),
+            start,
+        };
+        let thread = std::thread::Builder::new()
+            .name("cfgstore-checkpoint".into())
+            .spawn(move || worker.run(&receiver))?;
+        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(Maintenance(shared))
+    }
+
+    /// Bytes that log, checkpoint and snapshots take on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        // One more is prepared to become the next segment.
+        let segments = self.0.log.writer().index().lock().file_count() as u64 + 1;
+        let log = segments * self.0.segment_size_bytes;
+        let snapshots: u64 = self
+            .0
+            .snapshots
+            .list()
+            .iter()
+            .map(|info| info.file.size_bytes)
+            .sum();
+        log + snapshots + self.0.checkpoint_bytes.load(Relaxed)
+    }
+
+    /// Decides when something is due, for as long as the member lives. Runs as a task.
+    pub(crate) async fn run(self, raft: Raft) {
+        let shared = &self.0;
+        let mut applied = shared.published.applied_index();
+        let mut checkpoint_index = *applied.borrow();
+        let mut checkpoint_bytes = 0;
+        let mut snapshot_bytes_base: Option<u64> = None;
+        self.purge(&raft).await;
+        while applied.changed().await.is_ok() {
+            let index = *applied.borrow_and_update();
+            let appended = shared.log.appended_bytes();
+            let since_snapshot = match snapshot_bytes_base {
+                Some(base) => appended - base,
+                None => appended + shared.log_bytes_at_start,
+            };
+            let last_size = shared.snapshots.newest().map_or(0, |info| info.file.size_bytes);
+            let snapshot = since_snapshot >= shared.snapshot_log_bytes.max(last_size);
+            let checkpoint = index.saturating_sub(checkpoint_index) >= shared.checkpoint_log_entries
+                || appended - checkpoint_bytes >= shared.checkpoint_log_bytes;
+            if !snapshot && !checkpoint {
+                continue;
+            }
+            checkpoint_index = index;
+            checkpoint_bytes = appended;
+            let position = shared.published.position();
+            let (done, finished) = oneshot::channel();
+            self.send(Job::Work {
+                position,
+                snapshot,
+                done,
+            });
+            let Ok(Done { snapshot: written }) = finished.await else {
+                return;
+            };
+            if snapshot {
+                // Also after a failure: a full disk is tried again after as much log once more, not at every entry.
+                snapshot_bytes_base = Some(appended);
+            }
+            if written.is_some() && raft.trigger().snapshot().await.is_ok() {
+                self.purge(&raft).await;
+            }
+        }
+    }
+
+    /// Purges the log up to the oldest snapshot kept, so that a damaged newest one is no loss.
+    async fn purge(&self, raft: &Raft) {
+        let snapshots = self.0.snapshots.list();
+        if snapshots.len() >= KEPT
+            && let Some(oldest) = snapshots.first()
+            && let Err(error) = raft.trigger().purge_log(oldest.log_id.index).await
+        {
+            tracing::debug!(%error, "Raft ended before the log could be purged");
+        }
+    }
+
+    fn send(&self, job: Job) {
+        if let Some(jobs) = &*self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            // The thread only ends when told to, or by a panic that has been reported already.
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// Takes a last checkpoint and ends the thread. Blocks.
+    pub(crate) fn close(&self, position: Position) -> Result<(), String> {
+        let (done, finished) = mpsc::channel();
+        self.send(Job::Close { position, done });
+        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = finished
+            .recv()
+            .unwrap_or_else(|_| Err("the checkpoint thread is gone".to_owned()));
+        let thread = self
+            .0
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            return Err("the checkpoint thread panicked".to_owned());
+        }
+        result
+    }
+}
+
+/// The thread's side.
+struct Worker {
+    shared: Arc<Shared>,
+    start: Start,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &mpsc::Receiver<Job>) {
+        self.measure();
+        while let Ok(job) = jobs.recv() {
+            match job {
+                Job::Work {
+                    position,
+                    snapshot,
+                    done,
+                } => {
+                    // A failure is logged where it happens; the log has everything, and the next attempt comes.
+                    let _ = self.checkpoint(&position);
+                    let snapshot = if snapshot { self.snapshot(&position) } else { None };
+                    self.measure();
+                    let _ = done.send(Done { snapshot });
+                }
+                Job::Close { position, done } => {
+                    let result = self.checkpoint(&position);
+                    if let Some(checkpoint) = self.start.checkpoint.take() {
+                        checkpoint.close();
+                    }
+                    let _ = done.send(result);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, position: &Position) -> Result<(), String> {
+        let mut attempt = || {
+            let mut checkpoint = match self.start.checkpoint.take() {
+                Some(checkpoint) => checkpoint,
+                None => Checkpoint::create(&self.start.dir, self.start.owner)?,
+            };
+            checkpoint.update(position)?;
+            self.start.checkpoint = Some(checkpoint);
+            Ok::<(), checkpoint::CheckpointError>(())
+        };
+        attempt().map_err(|error| {
+            // It was dropped on the way, and the next attempt builds it anew.
+            tracing::error!(%error, "taking a checkpoint failed; it is built anew next time");
+            error.to_string()
+        })
+    }
+
+    fn snapshot(&self, position: &Position) -> Option<SnapshotInfo> {
+        match self.shared.snapshots.write(position) {
+            Ok(info) => info,
+            Err(error) => {
+                tracing::error!(%error, "writing a snapshot failed; the log is kept until one succeeds");
+                None
+            }
+        }
+    }
+
+    fn measure(&self) {
+        let bytes = checkpoint::folder_bytes(&self.shared.data_dir.join("checkpoint"));
+        self.shared.checkpoint_bytes.store(bytes, Relaxed);
+    }
+}

@@ -1,0 +1,205 @@
+//! The public face of a member.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use cfgstore_store::{Caller, Command, CommandError, Outcome, State};
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::barrier::Barrier;
+use crate::error::{OpenError, ProposeError, ReadError, ShutdownError};
+use crate::lease::Lessor;
+use crate::maintenance::Maintenance;
+use crate::propose::{Origin, Proposer};
+use crate::raft::log_store::LogStore;
+use crate::raft::state_machine::Published;
+use crate::raft::types::Raft;
+use crate::wal::log::Owner;
+use crate::{MemberConfig, MemberStatus};
+
+/// What became of a proposed command once this member applied it.
+#[derive(Debug)]
+pub struct Applied {
+    /// The state machine's verdict; an error changed nothing.
+    pub result: Result<Outcome, CommandError>,
+    /// Revision of the store after the command.
+    pub revision: i64,
+    /// Raft term of the entry that carried it.
+    pub term: u64,
+}
+
+/// One member of a cluster, or a cluster of its own. Clones are handles of the same member.
+///
+/// It runs on the tokio runtime it was opened on (a current-thread one will do), with three threads of its own: one
+/// writes the log, one prepares and removes log files, one takes checkpoints and snapshots. Dropping every handle does
+/// not end it; [`Member::shutdown`] does.
+#[derive(Clone)]
+pub struct Member(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: MemberConfig,
+    pub(crate) owner: Owner,
+    pub(crate) raft: Raft,
+    pub(crate) log: LogStore,
+    pub(crate) published: Published,
+    pub(crate) proposer: Proposer,
+    pub(crate) barrier: Barrier,
+    pub(crate) lessor: Lessor,
+    pub(crate) maintenance: Maintenance,
+    pub(crate) tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// Set once the member has been shut down; also makes a second caller wait for the first.
+    pub(crate) ended: Mutex<Option<Result<(), ShutdownError>>>,
+    /// A proposal is refused for want of space when less than this is left in the log's last segment.
+    pub(crate) reserve_bytes: u64,
+}
+
+impl Member {
+    /// Opens the member in `config.data_dir`, or creates one there: a group of one, with a new cluster id and member id.
+    ///
+    /// Returns once everything acknowledged before the last end is applied and, in a group of one, writes are taken.
+    /// The caller makes sure that no other process uses the folder.
+    pub async fn open(config: MemberConfig) -> Result<Member, OpenError> {
+        crate::open::open(config)
+            .await
+            .map(|inner| Member(Arc::new(inner)))
+    }
+
+    /// Proposes a command and waits until this member has applied it. Durable on a quorum when this returns `Ok`.
+    ///
+    /// Commands proposed concurrently share log entries and disk syncs. Dropping the future does not withdraw the
+    /// command.
+    pub async fn propose(&self, caller: Caller, command: Command) -> Result<Applied, ProposeError> {
+        let inner = &self.0;
+        let wal = inner.log.writer().stats();
+        if wal.no_space.load(Relaxed) && wal.remaining.load(Relaxed) < inner.reserve_bytes {
+            return Err(ProposeError::NoSpace);
+        }
+        let receiver = inner.proposer.enqueue(caller, command, Origin::Client)?;
+        let timeout_ms = inner.config.propose_timeout_ms;
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(ProposeError::Unavailable {
+                reason: "the member ended meanwhile".to_owned(),
+            }),
+            Err(_) => Err(ProposeError::Timeout { timeout_ms }),
+        }
+    }
+
+    /// Waits until [`Member::state`] holds every write that any client saw acknowledged before this call (Raft's
+    /// ReadIndex). Concurrent calls share one round.
+    pub async fn read_barrier(&self) -> Result<(), ReadError> {
+        let receiver = self.0.barrier.enqueue()?;
+        let timeout_ms = self.0.config.read_timeout_ms;
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(ReadError::ShuttingDown),
+            Err(_) => Err(ReadError::Timeout { timeout_ms }),
+        }
+    }
+
+    /// The newest state this member has applied: one atomic load. It never changes; hold it for as long as needed.
+    pub fn state(&self) -> Arc<State> {
+        self.0.published.state()
+    }
+
+    /// Told of each new revision, after [`Member::state`] holds it. Intermediate revisions may be skipped.
+    pub fn applied(&self) -> watch::Receiver<i64> {
+        self.0.published.revision()
+    }
+
+    /// What the member says about itself right now.
+    pub fn status(&self) -> MemberStatus {
+        let inner = &self.0;
+        let receiver = inner.raft.metrics();
+        let metrics = receiver.borrow_watched();
+        let index =
+            |log_id: &Option<crate::raft::types::LogId>| log_id.as_ref().map_or(0, |log_id| log_id.index);
+        let wal = inner.log.writer().stats();
+        MemberStatus {
+            cluster_id: inner.owner.cluster_id,
+            member_id: inner.owner.member_id,
+            name: inner.config.name.clone(),
+            leader_id: metrics.current_leader,
+            is_leader: metrics.current_leader == Some(inner.owner.member_id),
+            is_learner: metrics.state == ServerState::Learner,
+            term: metrics.current_term,
+            last_log_index: metrics.last_log_index.unwrap_or(0),
+            committed_index: index(&metrics.local_committed),
+            applied_index: inner.published.position().index(),
+            snapshot_index: index(&metrics.snapshot),
+            purged_index: index(&metrics.purged),
+            db_size_bytes: inner.maintenance.disk_bytes(),
+            db_size_in_use_bytes: inner.published.state().size_bytes(),
+            log_syncs: wal.frames.load(Relaxed),
+            log_bytes_written: wal.bytes.load(Relaxed),
+            no_space: wal.no_space.load(Relaxed),
+        }
+    }
+
+    /// Gives a lease its full time to live again; returns that, or 0 when the lease does not exist (any more).
+    pub async fn lease_keep_alive(&self, id: i64) -> Result<i64, ReadError> {
+        // A lease granted just now must be known, and only a leader that still is one may renew.
+        self.read_barrier().await?;
+        Ok(self.0.lessor.renew(id).unwrap_or(0))
+    }
+
+    /// Seconds a lease has left, rounded up. `None` when it does not exist, or when this member is not the leader.
+    pub fn lease_remaining_secs(&self, id: i64) -> Option<i64> {
+        self.0.lessor.remaining_secs(id)
+    }
+
+    /// Ends the member: refuses new work, finishes what is under way, takes a checkpoint, closes all files. Afterwards
+    /// the folder can be opened again, in this process or another. A second call waits for the first and returns the
+    /// same.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        let mut ended = self.0.ended.lock().await;
+        if let Some(result) = &*ended {
+            return result.clone();
+        }
+        let result = self.0.end().await;
+        *ended = Some(result.clone());
+        result
+    }
+}
+
+impl Inner {
+    async fn end(&self) -> Result<(), ShutdownError> {
+        self.proposer.close();
+        self.barrier.close();
+        // Bounded: a disk that hangs must not keep the process from ending. What is lost then was not acknowledged.
+        let limit = Duration::from_millis(self.config.propose_timeout_ms);
+        if tokio::time::timeout(limit, self.proposer.drained())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some writes were still under way when the member ended");
+        }
+        for task in self
+            .tasks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+        let raft = self.raft.shutdown().await;
+        self.proposer.fail_queued();
+        let maintenance = self.maintenance.clone();
+        let writer = self.log.writer().clone();
+        let position = self.published.position();
+        let closed = tokio::task::spawn_blocking(move || {
+            let checkpoint = maintenance.close(position);
+            writer.close();
+            checkpoint
+        });
+        let checkpoint = closed
+            .await
+            .map_err(|error| ShutdownError::Task(error.to_string()))?;
+        raft.map_err(|error| ShutdownError::Task(format!("the Raft task ended abnormally: {error}")))?;
+        checkpoint.map_err(ShutdownError::Checkpoint)
+    }
+}

@@ -1,0 +1,308 @@
+//! Opening a member: what is on disk, in the order in which it is trusted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cfgstore_store::{Caller, Command, LeaseRevoke, Store};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Config, SnapshotPolicy};
+use tokio::task::JoinHandle;
+
+use crate::barrier::Barrier;
+use crate::disk::{Disk, RealDisk};
+use crate::error::OpenError;
+use crate::lease::Lessor;
+use crate::maintenance::{self, Maintenance};
+use crate::member::Inner;
+use crate::position::Position;
+use crate::propose::{Origin, Proposer, QueueLimits};
+use crate::raft::log_store::LogStore;
+use crate::raft::network::NoPeers;
+use crate::raft::state_machine::{Published, StateMachine};
+use crate::raft::types::{MemberNode, Raft};
+use crate::snapshot::{SnapshotDir, SnapshotError};
+use crate::wal::index::next_index;
+use crate::wal::log::Place;
+use crate::wal::writer::Writer;
+use crate::{MemberConfig, identity, wal};
+
+/// How long a start may take from the moment the log is read until the member serves.
+const READY_TIMEOUT: Duration = Duration::from_secs(600);
+
+pub(crate) async fn open(config: MemberConfig) -> Result<Inner, OpenError> {
+    config.validate()?;
+    let settings = config.clone();
+    let recovered = tokio::task::spawn_blocking(move || recover(&settings));
+    let recovered = recovered
+        .await
+        .map_err(|error| OpenError::Raft(error.to_string()))??;
+    start(config, recovered).await
+}
+
+/// Everything the disk had to say.
+struct Recovered {
+    place: Place,
+    log: wal::log::Log,
+    snapshots: SnapshotDir,
+    store: Store,
+    position: Position,
+    maintenance: maintenance::Start,
+}
+
+fn recover(config: &MemberConfig) -> Result<Recovered, OpenError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let wal_dir = config.data_dir.join("wal");
+    for (dir, private) in [(&config.data_dir, false), (&wal_dir, true)] {
+        disk.create_dir(dir, private).map_err(|source| OpenError::Io {
+            action: "create",
+            path: dir.clone(),
+            source,
+        })?;
+    }
+    let has_log = wal::recover::has_segments(&*disk, &wal_dir)?;
+    let owner = identity::load_or_create(&*disk, &config.data_dir, has_log)?;
+    let place = Place {
+        disk: disk.clone(),
+        dir: wal_dir,
+        owner,
+        segment_size_bytes: config.segment_size_bytes,
+    };
+    let (log, cut) = wal::recover::open(place.clone())?;
+    if let Some(cut) = cut {
+        tracing::warn!(
+            file = %cut.file.display(),
+            offset = cut.offset,
+            bytes = cut.bytes,
+            "cut off an unfinished write at the end of the log; nothing in it was acknowledged"
+        );
+    }
+    let snapshots = SnapshotDir::open(disk, config.data_dir.join("snapshot"), owner.cluster_id)
+        .map_err(snapshot_error)?;
+    let (store, position, maintenance) = maintenance::load(config, owner, &snapshots, log.state)?;
+    // Only a cluster's member may be ahead of its log: it has installed a leader's snapshot. Alone, its log has lost its
+    // end.
+    let alone = position.membership.membership().nodes().count() <= 1;
+    if alone && next_index(position.log_id) > next_index(log.state.last) {
+        return Err(OpenError::LogTooShort {
+            applied_index: position.index(),
+            last_index: log.state.last.map_or(0, |log_id| log_id.index),
+        });
+    }
+    Ok(Recovered {
+        place,
+        log,
+        snapshots,
+        store,
+        position,
+        maintenance,
+    })
+}
+
+fn snapshot_error(error: SnapshotError) -> OpenError {
+    match error {
+        SnapshotError::Io { action, path, source } => OpenError::Io { action, path, source },
+        other => OpenError::Raft(other.to_string()),
+    }
+}
+
+async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, OpenError> {
+    let Recovered {
+        place,
+        log,
+        snapshots,
+        store,
+        position,
+        maintenance,
+    } = recovered;
+    let owner = place.owner;
+    let wal_state = log.state;
+    let writer = Writer::start(log, config.fatal.clone()).map_err(|source| OpenError::Io {
+        action: "start the threads for",
+        path: place.dir.clone(),
+        source,
+    })?;
+    let log = LogStore::new(writer, wal_state);
+    let published = Published::new(position);
+    let lessor = Lessor::default();
+    let state_machine = StateMachine::new(
+        store,
+        published.clone(),
+        lessor.clone(),
+        snapshots.clone(),
+        Some(log.clone()),
+        config.entry_cache_bytes,
+        config.fatal.clone(),
+    );
+    let raft_config = raft_config(&config, owner.cluster_id)?;
+    let raft = Raft::new(owner.member_id, raft_config, NoPeers, log.clone(), state_machine)
+        .await
+        .map_err(|error| OpenError::Raft(error.to_string()))?;
+
+    if !raft
+        .is_initialized()
+        .await
+        .map_err(|error| OpenError::Raft(error.to_string()))?
+    {
+        let node = MemberNode {
+            name: config.name.clone(),
+            peer_urls: config.peer_urls.clone(),
+            client_urls: config.client_urls.clone(),
+        };
+        let members = std::collections::BTreeMap::from([(owner.member_id, node)]);
+        raft.initialize(members)
+            .await
+            .map_err(|error| OpenError::Raft(error.to_string()))?;
+    }
+    become_ready(&raft, owner.member_id, next_index(wal_state.last)).await?;
+
+    let maintenance = Maintenance::start(&config, maintenance, snapshots, published.clone(), log.clone())
+        .map_err(|source| OpenError::Io {
+            action: "start the threads for",
+            path: config.data_dir.clone(),
+            source,
+        })?;
+    let proposer = Proposer::new(QueueLimits {
+        request_bytes: config.max_request_bytes,
+        batch_commands: config.max_batch_commands,
+        batch_bytes: config.max_batch_bytes,
+        queued_commands: config.max_queued_commands,
+        queued_bytes: config.max_queued_bytes,
+    });
+    let barrier = Barrier::default();
+    let tasks = vec![
+        tokio::spawn(proposer.clone().run(raft.clone())),
+        tokio::spawn(barrier.clone().run(raft.clone())),
+        follow_leadership(raft.clone(), lessor.clone(), published.clone(), owner.member_id),
+        tokio::spawn(revoke_expired(lessor.clone(), proposer.clone())),
+        tokio::spawn(maintenance.clone().run(raft.clone())),
+    ];
+    let reserve_bytes = 2 * (config.max_request_bytes + config.max_batch_bytes) as u64 + (64 << 10);
+    Ok(Inner {
+        config,
+        owner,
+        raft,
+        log,
+        published,
+        proposer,
+        barrier,
+        lessor,
+        maintenance,
+        tasks: tasks.into(),
+        ended: tokio::sync::Mutex::new(None),
+        reserve_bytes,
+    })
+}
+
+fn raft_config(config: &MemberConfig, cluster_id: u64) -> Result<Arc<Config>, OpenError> {
+    let raft = Config {
+        cluster_name: format!("{cluster_id:016x}"),
+        election_timeout_min: config.election_timeout_min_ms,
+        election_timeout_max: config.election_timeout_max_ms,
+        heartbeat_interval: config.heartbeat_interval_ms,
+        // Snapshots and purges are decided by the maintenance thread.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        purge_batch_size: 256,
+        install_snapshot_timeout: 60_000,
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    };
+    raft.validate()
+        .map(Arc::new)
+        .map_err(|error| OpenError::Raft(error.to_string()))
+}
+
+/// Waits until everything in the log when it was opened is applied. A group of one also elects itself, at once.
+async fn become_ready(raft: &Raft, member_id: u64, next_index: u64) -> Result<(), OpenError> {
+    let fatal = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
+    let mut receiver = raft.metrics();
+    let mut elected = false;
+    let ready = async {
+        loop {
+            let (known, alone, leader, applied) = {
+                let metrics = receiver.borrow_watched();
+                metrics.running_state.as_ref().map_err(|error| fatal(error))?;
+                let mut voters = metrics.membership_config.voter_ids();
+                let first = voters.next();
+                let alone = first == Some(member_id) && voters.next().is_none();
+                let applied = metrics.last_applied.as_ref().map_or(0, |log_id| log_id.index + 1);
+                // Until the Raft task has run for the first time, the metrics say nothing.
+                (
+                    first.is_some(),
+                    alone,
+                    metrics.current_leader == Some(member_id),
+                    applied,
+                )
+            };
+            // In a cluster the log's end may be uncommitted; it is up to the leader to say.
+            if known && (!alone || (leader && applied >= next_index.max(1))) {
+                return Ok(());
+            }
+            if alone && !leader && !elected {
+                elected = true;
+                raft.trigger().elect(false).await.map_err(|error| fatal(&error))?;
+            }
+            receiver.changed().await.map_err(|error| fatal(&error))?;
+        }
+    };
+    match tokio::time::timeout(READY_TIMEOUT, ready).await {
+        Ok(ready) => ready,
+        Err(_) => Err(OpenError::NotReady {
+            waited_ms: READY_TIMEOUT.as_millis() as u64,
+            state: raft.metrics().borrow_watched().to_string(),
+        }),
+    }
+}
+
+/// Keeps lease deadlines for as long as this member leads.
+fn follow_leadership(raft: Raft, lessor: Lessor, published: Published, member_id: u64) -> JoinHandle<()> {
+    let receiver = raft.server_metrics();
+    let mut leading_term = None;
+    let mut follow = move || {
+        let term = {
+            let metrics = receiver.borrow_watched();
+            (metrics.current_leader == Some(member_id)).then_some(metrics.vote.leader_id.term)
+        };
+        if term != leading_term {
+            match term {
+                Some(_) => lessor.start_leading(|| published.state()),
+                None => lessor.stop_leading(),
+            }
+            leading_term = term;
+        }
+    };
+    // Before the first answer to anyone, so that a lease is never without a deadline.
+    follow();
+    let mut receiver = raft.server_metrics();
+    tokio::spawn(async move {
+        loop {
+            follow();
+            if receiver.changed().await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Proposes the end of leases that have expired.
+async fn revoke_expired(lessor: Lessor, proposer: Proposer) {
+    loop {
+        for id in lessor.expired().await {
+            let command = Command::LeaseRevoke(LeaseRevoke { id });
+            match proposer.enqueue(Caller::default(), command, Origin::Member) {
+                Ok(receiver) => {
+                    let lessor = lessor.clone();
+                    tokio::spawn(async move {
+                        match receiver.await {
+                            // Applied: the state machine has told the lessor, or the lease was gone already.
+                            Ok(Ok(applied)) if applied.result.is_ok() => {}
+                            Ok(Ok(_)) => lessor.revoked(id),
+                            Ok(Err(_)) | Err(_) => lessor.retry(id),
+                        }
+                    });
+                }
+                Err(_) => lessor.retry(id),
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Bytes of entry payloads and memberships. `docs/wal-format.md` has the tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use cfgstore_store::{Caller, Command, codec};
+use openraft::EntryPayload;
+use thiserror::Error;
+
+use crate::raft::types::{Batch, BatchContent, MemberNode, Membership, Payload};
+
+/// Kind of an entry without content: a new leader's first.
+pub(crate) const KIND_BLANK: u8 = 0;
+/// Kind of an entry with commands.
+pub(crate) const KIND_COMMANDS: u8 = 1;
+/// Kind of an entry that changes the membership.
+pub(crate) const KIND_MEMBERSHIP: u8 = 2;
+
+/// Bytes of a batch before its commands: time and count.
+const BATCH_HEADER_BYTES: usize = 12;
+
+/// Why a payload could not be decoded. Its checksum was right, so it was written like this: by a newer program, or by a
+/// faulty one.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("cannot decode {what}: {reason}")]
+pub(crate) struct PayloadError {
+    pub(crate) what: &'static str,
+    pub(crate) reason: String,
+}
+
+fn refuse<T>(what: &'static str, reason: impl Into<String>) -> Result<T, PayloadError> {
+    Err(PayloadError {
+        what,
+        reason: reason.into(),
+    })
+}
+
+/// Collects the commands of the next entry, encoding each as it arrives.
+pub(crate) struct BatchBuilder {
+    commands: Vec<(Caller, Command)>,
+    encoded: Vec<u8>,
+}
+
+impl BatchBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            commands: Vec::new(),
+            encoded: vec![0; BATCH_HEADER_BYTES],
+        }
+    }
+
+    /// Number of commands so far.
+    pub(crate) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Bytes so far.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Adds a command unless it is larger than `limit_bytes`; `Err` is its encoded size.
+    pub(crate) fn push(
+        &mut self,
+        caller: Caller,
+        command: Command,
+        limit_bytes: usize,
+    ) -> Result<usize, usize> {
+        let start = self.encoded.len();
+        self.encoded.put_u32_le(0);
+        codec::encode_command(&caller, &command, &mut self.encoded);
+        let size = self.encoded.len() - start - 4;
+        match u32::try_from(size) {
+            Ok(prefix) if size <= limit_bytes => {
+                self.encoded[start..start + 4].copy_from_slice(&prefix.to_le_bytes());
+                self.commands.push((caller, command));
+                Ok(size)
+            }
+            _ => {
+                self.encoded.truncate(start);
+                Err(size)
+            }
+        }
+    }
+
+    /// Stamps the time and closes the batch.
+    pub(crate) fn finish(mut self, time_unix_ms: i64) -> Batch {
+        let count = u32::try_from(self.commands.len()).expect("a batch holds at most max_batch_commands");
+        self.encoded[0..8].copy_from_slice(&time_unix_ms.to_le_bytes());
+        self.encoded[8..12].copy_from_slice(&count.to_le_bytes());
+        let encoded = Bytes::from(self.encoded);
+        Batch(Arc::new(BatchContent {
+            time_unix_ms,
+            commands: self.commands,
+            encoded,
+        }))
+    }
+}
+
+fn decode_batch(encoded: Bytes) -> Result<Batch, PayloadError> {
+    let mut rest = encoded.clone();
+    if rest.len() < BATCH_HEADER_BYTES {
+        return refuse("a batch of commands", "it is shorter than its header");
+    }
+    let time_unix_ms = rest.get_i64_le();
+    let count = rest.get_u32_le() as usize;
+    // The count is checked by what follows it; it must not be trusted with an allocation before.
+    let mut commands = Vec::with_capacity(count.min(1024));
+    for _ in 0..count {
+        if rest.len() < 4 {
+            return refuse("a batch of commands", "it ends within a length");
+        }
+        let len = rest.get_u32_le() as usize;
+        if rest.len() < len {
+            return refuse("a batch of commands", "it ends within a command");
+        }
+        match codec::decode_command(&rest.split_to(len)) {
+            Ok(command) => commands.push(command),
+            Err(error) => return refuse("a command", error.to_string()),
+        }
+    }
+    if !rest.is_empty() {
+        return refuse("a batch of commands", "bytes follow the last command");
+    }
+    Ok(Batch(Arc::new(BatchContent {
+        time_unix_ms,
+        commands,
+        encoded,
+    })))
+}
+
+/// Kind and bytes of a payload.
+pub(crate) fn encode_payload(payload: &Payload) -> (u8, Bytes) {
+    match payload {
+        EntryPayload::Blank => (KIND_BLANK, Bytes::new()),
+        EntryPayload::Normal(batch) => (KIND_COMMANDS, batch.0.encoded.clone()),
+        EntryPayload::Membership(membership) => {
+            let mut out = BytesMut::new();
+            encode_membership(membership, &mut out);
+            (KIND_MEMBERSHIP, out.freeze())
+        }
+    }
+}
+
+/// The payload of this kind in these bytes.
+pub(crate) fn decode_payload(kind: u8, bytes: Bytes) -> Result<Payload, PayloadError> {
+    match kind {
+        KIND_BLANK if bytes.is_empty() => Ok(EntryPayload::Blank),
+        KIND_BLANK => refuse("a blank entry", "it has content"),
+        KIND_COMMANDS => Ok(EntryPayload::Normal(decode_batch(bytes)?)),
+        KIND_MEMBERSHIP => {
+            let mut bytes = bytes;
+            let membership = decode_membership(&mut bytes)?;
+            if bytes.is_empty() {
+                Ok(EntryPayload::Membership(membership))
+            } else {
+                refuse("a membership", "bytes follow it")
+            }
+        }
+        other => refuse(
+            "a log entry",
+            format!("its kind {other} is unknown; a newer version of cfgstore may know it"),
+        ),
+    }
+}
+
+fn put_string(text: &str, out: &mut BytesMut) {
+    out.put_u32_le(u32::try_from(text.len()).expect("names and addresses are far below 4 GiB"));
+    out.put_slice(text.as_bytes());
+}
+
+fn put_count(count: usize, out: &mut BytesMut) {
+    out.put_u32_le(u32::try_from(count).expect("a membership has far fewer than 2^32 parts"));
+}
+
+/// Appends a membership.
+pub(crate) fn encode_membership(membership: &Membership, out: &mut BytesMut) {
+    let configs = membership.get_joint_config();
+    put_count(configs.len(), out);
+    for config in configs {
+        put_count(config.len(), out);
+        config.iter().for_each(|id| out.put_u64_le(*id));
+    }
+    let nodes: Vec<_> = membership.nodes().collect();
+    put_count(nodes.len(), out);
+    for (id, node) in nodes {
+        out.put_u64_le(*id);
+        put_string(&node.name, out);
+        for urls in [&node.peer_urls, &node.client_urls] {
+            put_count(urls.len(), out);
+            urls.iter().for_each(|url| put_string(url, out));
+        }
+    }
+}
+
+/// Takes a membership off the front of `bytes`.
+pub(crate) fn decode_membership(bytes: &mut Bytes) -> Result<Membership, PayloadError> {
+    const WHAT: &str = "a membership";
+    fn count(bytes: &mut Bytes) -> Result<usize, PayloadError> {
+        if bytes.len() < 4 {
+            refuse(WHAT, "it ends within a count")
+        } else {
+            Ok(bytes.get_u32_le() as usize)
+        }
+    }
+    fn id(bytes: &mut Bytes) -> Result<u64, PayloadError> {
+        if bytes.len() < 8 {
+            refuse(WHAT, "it ends within a member id")
+        } else {
+            Ok(bytes.get_u64_le())
+        }
+    }
+    fn string(bytes: &mut Bytes) -> Result<String, PayloadError> {
+        let len = count(bytes)?;
+        if bytes.len() < len {
+            return refuse(WHAT, "it ends within a string");
+        }
+        match String::from_utf8(bytes.split_to(len).to_vec()) {
+            Ok(text) => Ok(text),
+            Err(_) => refuse(WHAT, "a string is not UTF-8"),
+        }
+    }
+    fn strings(bytes: &mut Bytes) -> Result<Vec<String>, PayloadError> {
+        (0..count(bytes)?).map(|_| string(bytes)).collect()
+    }
+    let mut configs = Vec::new();
+    for _ in 0..count(bytes)? {
+        let config = (0..count(bytes)?)
+            .map(|_| id(bytes))
+            .collect::<Result<BTreeSet<u64>, _>>()?;
+        configs.push(config);
+    }
+    let mut nodes = BTreeMap::new();
+    for _ in 0..count(bytes)? {
+        let member = id(bytes)?;
+        let node = MemberNode {
+            name: string(bytes)?,
+            peer_urls: strings(bytes)?,
+            client_urls: strings(bytes)?,
+        };
+        nodes.insert(member, node);
+    }
+    if configs.is_empty() && nodes.is_empty() {
+        return Ok(Membership::default());
+    }
+    Membership::new(configs, nodes).or_else(|error| refuse(WHAT, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use cfgstore_store::Put;
+
+    use super::*;
+
+    #[test]
+    fn memberships_round_trip_and_truncated_ones_are_refused() {
+        let node = |name: &str| MemberNode {
+            name: name.into(),
+            peer_urls: vec![format!("http://{name}:2380")],
+            client_urls: vec![],
+        };
+        let nodes = BTreeMap::from([(1, node("a")), (2, node("b")), (9, node("learner"))]);
+        for membership in [
+            Membership::default(),
+            Membership::new(vec![BTreeSet::from([1])], nodes.clone()).unwrap(),
+            Membership::new(vec![BTreeSet::from([1]), BTreeSet::from([1, 2])], nodes).unwrap(),
+        ] {
+            let (kind, bytes) = encode_payload(&EntryPayload::Membership(membership.clone()));
+            assert!(decode_payload(kind, bytes.clone()).unwrap() == EntryPayload::Membership(membership));
+            for len in 0..bytes.len() {
+                assert!(decode_payload(kind, bytes.slice(..len)).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn batches_round_trip_and_truncated_ones_are_refused() {
+        let command = |n: u8| {
+            Command::Put(Put {
+                key: vec![n].into(),
+                value: vec![n; 10].into(),
+                ..Put::default()
+            })
+        };
+        let caller = Caller {
+            user: None,
+            client: Some("test".into()),
+        };
+        let mut builder = BatchBuilder::new();
+        for n in 0..3 {
+            builder.push(caller.clone(), command(n), 1000).unwrap();
+        }
+        let before = builder.size_bytes();
+        let size = builder.push(caller.clone(), command(3), 10).unwrap_err();
+        assert!(size > 10);
+        assert_eq!(builder.size_bytes(), before);
+        let batch = builder.finish(1_700_000_000_123);
+        let bytes = batch.0.encoded.clone();
+        let EntryPayload::Normal(decoded) = decode_payload(KIND_COMMANDS, bytes.clone()).unwrap() else {
+            panic!()
+        };
+        assert_eq!(decoded.0.time_unix_ms, 1_700_000_000_123);
+        assert_eq!(
+            decoded.0.commands,
+            (0..3).map(|n| (caller.clone(), command(n))).collect::<Vec<_>>()
+        );
+        for len in 0..bytes.len() {
+            assert!(decode_payload(KIND_COMMANDS, bytes.slice(..len)).is_err());
+        }
+        assert!(
+            decode_payload(77, bytes)
+                .unwrap_err()
+                .to_string()
+                .contains("newer version")
+        );
+    }
+}

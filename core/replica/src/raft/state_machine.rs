@@ -1,0 +1,321 @@
+//! openraft's state machine: applies committed entries to the store and publishes the result.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use cfgstore_store::{Command, Outcome, State, Store};
+use futures_util::{Stream, StreamExt};
+use openraft::alias::SnapshotOf;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use tokio::sync::watch;
+
+use crate::fatal::FatalHook;
+use crate::lease::Lessor;
+use crate::position::Position;
+use crate::raft::log_store::LogStore;
+use crate::raft::types::{
+    Batch, BatchReply, LogId, SnapshotMeta, StoredMembership, TypeConfig, from_wal_id, to_wal_id,
+};
+use crate::snapshot::{self, SnapshotDir, SnapshotFile, SnapshotInfo};
+
+/// What others see of the state machine. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Published(Arc<PublishedInner>);
+
+struct PublishedInner {
+    state: ArcSwap<State>,
+    position: Mutex<Position>,
+    revision: watch::Sender<i64>,
+    /// Index of the last entry applied, for whoever decides when to take a checkpoint.
+    applied_index: watch::Sender<u64>,
+}
+
+impl Published {
+    pub(crate) fn new(position: Position) -> Self {
+        let revision = watch::Sender::new(position.state.revision());
+        let applied_index = watch::Sender::new(position.index());
+        let state = ArcSwap::new(position.state.clone());
+        Self(Arc::new(PublishedInner {
+            state,
+            position: Mutex::new(position),
+            revision,
+            applied_index,
+        }))
+    }
+
+    /// The newest state: one atomic load.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.0.state.load_full()
+    }
+
+    /// The newest state with its place in the log.
+    pub(crate) fn position(&self) -> Position {
+        self.lock().clone()
+    }
+
+    /// Told of each new revision, after the state was published.
+    pub(crate) fn revision(&self) -> watch::Receiver<i64> {
+        self.0.revision.subscribe()
+    }
+
+    /// Told of each entry applied, after the state was published.
+    pub(crate) fn applied_index(&self) -> watch::Receiver<u64> {
+        self.0.applied_index.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Position> {
+        // Nothing panics halfway through a change of it.
+        self.0.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, position: Position) {
+        let revision = position.state.revision();
+        let index = position.index();
+        self.0.state.store(position.state.clone());
+        *self.lock() = position;
+        self.0
+            .revision
+            .send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+        self.0.applied_index.send_replace(index);
+    }
+}
+
+/// The state machine. Only openraft's worker task changes it.
+pub(crate) struct StateMachine {
+    store: Store,
+    log_id: Option<LogId>,
+    membership: Arc<StoredMembership>,
+    published: Published,
+    lessor: Lessor,
+    snapshots: SnapshotDir,
+    log: Option<LogStore>,
+    entry_cache_bytes: usize,
+    fatal: FatalHook,
+}
+
+impl StateMachine {
+    /// The state machine at a recovered position.
+    pub(crate) fn new(
+        store: Store,
+        published: Published,
+        lessor: Lessor,
+        snapshots: SnapshotDir,
+        log: Option<LogStore>,
+        entry_cache_bytes: usize,
+        fatal: FatalHook,
+    ) -> Self {
+        let position = published.position();
+        Self {
+            store,
+            log_id: position.log_id.map(from_wal_id),
+            membership: position.membership,
+            published,
+            lessor,
+            snapshots,
+            log,
+            entry_cache_bytes,
+            fatal,
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            log_id: self.log_id.as_ref().map(to_wal_id),
+            membership: self.membership.clone(),
+            state: Arc::new(self.store.state()),
+        }
+    }
+
+    fn apply_batch(&mut self, batch: &Batch) -> BatchReply {
+        let commands = &batch.0.commands;
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for (caller, command) in commands {
+            let result = self.store.apply(batch.0.time_unix_ms, caller, command);
+            let revision = match &result {
+                Ok(Outcome::Put(put)) => put.revision,
+                Ok(Outcome::DeleteRange(delete)) => delete.revision,
+                Ok(Outcome::Txn(txn)) => txn.revision,
+                Ok(_) | Err(_) => self.store.state().revision(),
+            };
+            outcomes.push((result, revision));
+        }
+        BatchReply { outcomes }
+    }
+
+    /// Applies one entry. A panic in here means that an invariant of the state machine is broken: going on could serve
+    /// wrong data, and the same entry would break it again on every member.
+    fn apply_entry(
+        &mut self,
+        log_id: LogId,
+        payload: &EntryPayload<Batch, u64, super::types::MemberNode>,
+    ) -> io::Result<BatchReply> {
+        let applied = catch_unwind(AssertUnwindSafe(|| match payload {
+            EntryPayload::Blank => BatchReply::default(),
+            EntryPayload::Normal(batch) => self.apply_batch(batch),
+            EntryPayload::Membership(membership) => {
+                self.membership = Arc::new(StoredMembership::new(Some(log_id), membership.clone()));
+                BatchReply::default()
+            }
+        }));
+        let reply = applied.map_err(|_| {
+            let message = format!(
+                "applying log entry {} panicked; the state machine cannot go on",
+                log_id.index
+            );
+            self.fatal.call(&message);
+            io::Error::other(message)
+        })?;
+        self.log_id = Some(log_id);
+        Ok(reply)
+    }
+
+    fn tell_lessor(&self, payload: &EntryPayload<Batch, u64, super::types::MemberNode>, reply: &BatchReply) {
+        let EntryPayload::Normal(batch) = payload else {
+            return;
+        };
+        for ((_, command), (result, _)) in batch.0.commands.iter().zip(&reply.outcomes) {
+            match (command, result) {
+                (_, Ok(Outcome::LeaseGrant { id, ttl_secs })) => self.lessor.granted(*id, *ttl_secs),
+                (Command::LeaseRevoke(revoke), Ok(_)) => self.lessor.revoked(revoke.id),
+                _ => {}
+            }
+        }
+    }
+
+    fn trim_log(&self) {
+        let (Some(log), Some(log_id)) = (&self.log, &self.log_id) else {
+            return;
+        };
+        // In a group of one nobody will ever ask for an applied entry again.
+        let alone = self.membership.membership().nodes().count() <= 1;
+        log.trim(log_id.index, if alone { 0 } else { self.entry_cache_bytes });
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.log_id, (*self.membership).clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = match next {
+                Ok(next) => next,
+                Err(error) => {
+                    self.fatal
+                        .call(&format!("a committed log entry cannot be read back: {error}"));
+                    return Err(error);
+                }
+            };
+            let reply = self.apply_entry(entry.log_id, &entry.payload)?;
+            // Whoever gets an answer must find its effect in the state.
+            self.published.publish(self.position());
+            self.tell_lessor(&entry.payload, &reply);
+            if let Some(responder) = responder {
+                responder.send(reply);
+            }
+        }
+        self.trim_log();
+        Ok(())
+    }
+
+    /// Snapshots are written by the maintenance thread, which then asks openraft to take note of the newest one. Only
+    /// when a lagging member needs one right now is it built here.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
+        let task = if force {
+            BuilderTask::Write(self.position())
+        } else {
+            BuilderTask::Announce(self.snapshots.newest()?)
+        };
+        Some(SnapshotBuilder {
+            snapshots: self.snapshots.clone(),
+            task,
+        })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder {
+            snapshots: self.snapshots.clone(),
+            task: BuilderTask::Write(self.position()),
+        }
+    }
+
+    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, file: SnapshotFile) -> io::Result<()> {
+        let snapshots = self.snapshots.clone();
+        let load = move || snapshot::load(snapshots.disk(), &file.path, snapshots.cluster_id());
+        let loaded = tokio::task::spawn_blocking(load)
+            .await
+            .map_err(io::Error::other)?;
+        let (store, log_id, membership) = loaded.map_err(io::Error::other)?;
+        self.store = store;
+        self.log_id = Some(from_wal_id(log_id));
+        self.membership = Arc::new(membership);
+        let position = self.position();
+        let snapshots = self.snapshots.clone();
+        let kept = position.clone();
+        let written = tokio::task::spawn_blocking(move || snapshots.write(&kept))
+            .await
+            .map_err(io::Error::other)?;
+        written.map_err(io::Error::other)?;
+        self.published.publish(position);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFile>>> {
+        Ok(self.snapshots.newest().map(to_snapshot))
+    }
+}
+
+fn to_snapshot(info: SnapshotInfo) -> SnapshotOf<TypeConfig, SnapshotFile> {
+    let meta = SnapshotMeta {
+        last_log_id: Some(from_wal_id(info.log_id)),
+        last_membership: (*info.membership).clone(),
+    };
+    openraft::Snapshot {
+        meta,
+        snapshot: info.file,
+    }
+}
+
+enum BuilderTask {
+    Write(Position),
+    Announce(SnapshotInfo),
+}
+
+/// Makes a snapshot of the state as it was when the builder was made.
+pub(crate) struct SnapshotBuilder {
+    snapshots: SnapshotDir,
+    task: BuilderTask,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotFile>> {
+        let position = match &self.task {
+            BuilderTask::Announce(info) => return Ok(to_snapshot(info.clone())),
+            BuilderTask::Write(position) => position.clone(),
+        };
+        let snapshots = self.snapshots.clone();
+        let written = tokio::task::spawn_blocking(move || snapshots.write(&position))
+            .await
+            .map_err(io::Error::other)?;
+        match written.map_err(io::Error::other)? {
+            Some(info) => Ok(to_snapshot(info)),
+            // Nothing was applied yet: a snapshot of nothing needs no file, and nobody is ever sent one.
+            None => Ok(openraft::Snapshot {
+                meta: SnapshotMeta::default(),
+                snapshot: SnapshotFile::default(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Snapshot files: the whole state in one checksummed file, written beside its place and renamed into it.
+//! `docs/snapshot-format.md` describes the bytes. The log is purged only up to what these files cover.
+
+mod read;
+mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+
+use crate::disk::Disk;
+use crate::error::Damage;
+use crate::position::Position;
+use crate::raft::types::StoredMembership;
+use crate::wal::format::LogId;
+
+pub(crate) use read::load;
+
+/// First bytes of a snapshot file.
+pub(crate) const MAGIC: [u8; 8] = *b"CFGSNAP\x1a";
+/// Newest format this program writes and reads.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Bytes of the header before the membership.
+const HEADER_BYTES: usize = 112;
+/// Bytes of a block before its items.
+const BLOCK_HEADER_BYTES: usize = 20;
+/// A block is closed once its items reach this size.
+const BLOCK_BYTES: usize = 64 << 10;
+const BLOCK_LEASES: u32 = 1;
+const BLOCK_RECORDS: u32 = 2;
+const BLOCK_END: u32 = 3;
+
+/// Newer snapshots kept beside the newest; the log is kept back to the oldest of them.
+pub(crate) const KEPT: usize = 2;
+
+/// Why a snapshot file cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum SnapshotError {
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{} is not a cfgstore snapshot", .0.display())]
+    Foreign(PathBuf),
+    #[error("{} has snapshot format version {found}, this program reads up to {FORMAT_VERSION}", .path.display())]
+    Newer { path: PathBuf, found: u32 },
+    #[error(transparent)]
+    Damaged(Damage),
+    #[error("{} belongs to cluster {found:016x}, not to {expected:016x}", .path.display())]
+    OtherCluster {
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
+}
+
+/// A finished snapshot file, as openraft passes it around. It may be removed once [`KEPT`] newer ones exist.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SnapshotFile {
+    pub(crate) path: PathBuf,
+    pub(crate) size_bytes: u64,
+}
+
+/// A snapshot file and what it covers.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotInfo {
+    pub(crate) file: SnapshotFile,
+    pub(crate) log_id: LogId,
+    pub(crate) membership: Arc<StoredMembership>,
+}
+
+/// The folder of snapshot files. Clones share it.
+#[derive(Clone)]
+pub(crate) struct SnapshotDir {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    cluster_id: u64,
+    /// Oldest first; at most [`KEPT`].
+    files: Arc<Mutex<Vec<SnapshotInfo>>>,
+}
+
+fn file_name(log_id: LogId) -> String {
+    format!("{:016x}-{:016x}.snap", log_id.index, log_id.term)
+}
+
+impl SnapshotDir {
+    /// Opens the folder, creating it when it is missing. Files whose header cannot be used are named in the log and left
+    /// alone.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        cluster_id: u64,
+    ) -> Result<SnapshotDir, SnapshotError> {
+        let io_error = |action| {
+            let path = dir.clone();
+            move |source| SnapshotError::Io { action, path, source }
+        };
+        disk.create_dir(&dir, true).map_err(io_error("create"))?;
+        let mut files = Vec::new();
+        for name in disk.list(&dir).map_err(io_error("list"))? {
+            let path = dir.join(&name);
+            if name.ends_with(".snap.tmp") {
+                // Left by a crash while it was written.
+                disk.remove(&path)
+                    .map_err(io_error("remove the unfinished snapshot in"))?;
+            } else if name.ends_with(".snap") {
+                match read::read_info(&*disk, &path, cluster_id) {
+                    Ok(info) => files.push(info),
+                    Err(error) => tracing::error!(%error, "a snapshot cannot be used"),
+                }
+            }
+        }
+        files.sort_by_key(|info| info.log_id);
+        Ok(SnapshotDir {
+            disk,
+            dir,
+            cluster_id,
+            files: Arc::new(Mutex::new(files)),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SnapshotInfo>> {
+        // Nothing panics halfway through a change of it.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All usable snapshots, oldest first.
+    pub(crate) fn list(&self) -> Vec<SnapshotInfo> {
+        self.lock().clone()
+    }
+
+    /// The newest usable snapshot.
+    pub(crate) fn newest(&self) -> Option<SnapshotInfo> {
+        self.lock().last().cloned()
+    }
+
+    /// The cluster whose snapshots these are.
+    pub(crate) fn cluster_id(&self) -> u64 {
+        self.cluster_id
+    }
+
+    /// Where the files are.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Stops using a snapshot that turned out to be damaged; the file stays for inspection, under another name.
+    pub(crate) fn set_aside(&self, path: &Path) {
+        self.lock().retain(|info| info.file.path != path);
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".damaged");
+        if let Err(error) = self
+            .disk
+            .rename(path, Path::new(&aside))
+            .and_then(|()| self.disk.sync_dir(&self.dir))
+        {
+            tracing::warn!(file = %path.display(), %error, "cannot rename a damaged snapshot");
+        }
+    }
+
+    /// Writes a snapshot of the position, durable when this returns, and removes those beyond [`KEPT`]. A position
+    /// without any applied entry has no snapshot. Blocks for as long as it takes; takes no lock meanwhile.
+    pub(crate) fn write(&self, position: &Position) -> Result<Option<SnapshotInfo>, SnapshotError> {
+        let Some(log_id) = position.log_id else {
+            return Ok(None);
+        };
+        if let Some(existing) = self.lock().iter().find(|info| info.log_id == log_id) {
+            return Ok(Some(existing.clone()));
+        }
+        let path = self.dir.join(file_name(log_id));
+        let size_bytes = write::write_file(&*self.disk, &self.dir, &path, self.cluster_id, position)
+            .map_err(|source| SnapshotError::Io {
+                action: "write",
+                path: path.clone(),
+                source,
+            })?;
+        let file = SnapshotFile { path, size_bytes };
+        let info = SnapshotInfo {
+            file,
+            log_id,
+            membership: position.membership.clone(),
+        };
+        let superseded = {
+            let mut files = self.lock();
+            files.push(info.clone());
+            files.sort_by_key(|info| info.log_id);
+            let surplus = files.len().saturating_sub(KEPT);
+            files.drain(..surplus).collect::<Vec<_>>()
+        };
+        for old in superseded {
+            let removed = self
+                .disk
+                .remove(&old.file.path)
+                .and_then(|()| self.disk.sync_dir(&self.dir));
+            if let Err(error) = removed {
+                tracing::warn!(file = %old.file.path.display(), %error, "cannot remove an old snapshot");
+            }
+        }
+        Ok(Some(info))
+    }
+}
