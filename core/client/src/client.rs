@@ -1,32 +1,24 @@
-//! The asynchronous client: one call is one deadline, as many attempts as are safe, one clear failure.
+//! The asynchronous client.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cfgstore_proto::cfgstore::v1 as agent;
-use cfgstore_proto::cfgstore::v1::agent_client::AgentClient;
 use cfgstore_proto::etcdserverpb as pb;
 use cfgstore_proto::etcdserverpb::kv_client::KvClient;
 use cfgstore_proto::etcdserverpb::lease_client::LeaseClient;
-use cfgstore_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use tokio::time::{Instant, timeout_at};
-use tonic::{Response, Status as RpcStatus};
+use tokio::time::Instant;
 
 use crate::blocking::LONGEST_WAIT;
-use crate::connection::{Connection, Connections, jittered};
+use crate::call::{Call, attempt};
+use crate::connection::Connections;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keyspace::{Keyspace, printable};
+use crate::keyspace::Keyspace;
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::{Lock, LockOptions};
 use crate::options::Options;
-use crate::refusal::{Effect, Failure, advice};
 use crate::txn::{Txn, TxnOutcome};
 use crate::watch::{Watch, WatchOptions};
-
-/// Largest answer taken from a server.
-pub(crate) const MAX_ANSWER_BYTES: usize = 1 << 30;
 
 /// An asynchronous client. Cheap to clone; clones share one connection. Nothing is connected before the first
 /// call. Every call ends within [`Options::call_timeout`].
@@ -46,141 +38,6 @@ struct Shared {
     /// Something drives the runtime between calls, so that keep-alives can be sent.
     always_driven: bool,
 }
-
-/// What a server says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Where it was reached.
-    pub endpoint: String,
-    /// Its version: etcd's, as it reports it.
-    pub version: String,
-    /// Its member id.
-    pub member_id: u64,
-    /// The leader's member id; 0: none known.
-    pub leader_id: u64,
-    /// Revision of the store.
-    pub revision: i64,
-    /// Raft term.
-    pub term: u64,
-    /// Size of its stored data.
-    pub db_size_bytes: i64,
-    /// What the host's agent adds; `None` when the server is none.
-    pub agent: Option<AgentStatus>,
-}
-
-/// What a host's agent says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AgentStatus {
-    /// Version of cfgstore.
-    pub version: String,
-    /// Its process id.
-    pub pid: u32,
-    /// Its data folder.
-    pub data_dir: PathBuf,
-    /// Folder of its shared-memory mirror.
-    pub mirror_dir: PathBuf,
-    /// Generation of the mirror last published; 0: none yet.
-    pub mirror_generation: u64,
-    /// Revision the mirror holds; 0: none yet.
-    pub mirror_revision: i64,
-}
-
-/// A call, as its failures name it.
-#[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub name: &'a str,
-    /// The key, prefix or name it is about; empty: none.
-    pub about: &'a [u8],
-    pub writes: bool,
-}
-
-impl Call<'_> {
-    fn read<'a>(name: &'a str, about: &'a [u8]) -> Call<'a> {
-        Call {
-            name,
-            about,
-            writes: false,
-        }
-    }
-
-    fn write<'a>(name: &'a str, about: &'a [u8]) -> Call<'a> {
-        Call {
-            name,
-            about,
-            writes: true,
-        }
-    }
-
-    fn describe(&self) -> String {
-        if self.about.is_empty() {
-            self.name.to_owned()
-        } else {
-            format!("{} of {}", self.name, printable(self.about))
-        }
-    }
-
-    /// The error for a failure that is not tried again.
-    pub fn error(&self, connection: &Connection, failure: &Failure) -> Error {
-        let unsure = self.writes && failure.effect == Effect::Unknown;
-        let next = if unsure {
-            "; it may have happened: read before you write again"
-        } else {
-            advice(failure.kind)
-        };
-        let message = format!(
-            "{} failed at {}: {}{next}",
-            self.describe(),
-            connection.endpoint(),
-            failure.text
-        );
-        let error = Error::new(failure.kind, message);
-        if unsure {
-            error.with_unknown_effect()
-        } else {
-            error
-        }
-    }
-
-    fn timed_out(&self, at: &str, bound: Duration) -> Error {
-        let next = if self.writes {
-            "; it may have happened: read before you write again"
-        } else {
-            "; the server is overloaded, stuck, or has no leader"
-        };
-        let message = format!(
-            "{} got no answer from {at} within {:.1} s{next}",
-            self.describe(),
-            bound.as_secs_f64()
-        );
-        let error = Error::new(ErrorKind::Timeout, message);
-        if self.writes {
-            error.with_unknown_effect()
-        } else {
-            error
-        }
-    }
-}
-
-/// A generated client on a connection.
-macro_rules! on {
-    ($client:ident, $connection:expr) => {{
-        let origin = $connection.origin();
-        $client::with_origin($connection, origin).max_decoding_message_size($crate::client::MAX_ANSWER_BYTES)
-    }};
-}
-pub(crate) use on;
-
-/// One attempt at a call with a request that may be sent again.
-macro_rules! attempt {
-    ($client:ident, $method:ident, $request:expr) => {{
-        let request = $request;
-        move |connection: $crate::connection::Connection| {
-            let request = request.clone();
-            async move { $crate::client::on!($client, connection).$method(request).await }
-        }
-    }};
-}
-pub(crate) use attempt;
 
 impl Client {
     /// A client with these options, for use inside a tokio runtime that runs all the time. Fails only if the
@@ -379,115 +236,6 @@ impl Client {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// What the server that answers says of itself.
-    pub async fn status(&self) -> Result<Status> {
-        let call = Call::read("status", b"");
-        let (endpoint, answer) = self
-            .call(call, |connection| async move {
-                let endpoint = connection.endpoint().to_string();
-                let answer = on!(MaintenanceClient, connection)
-                    .status(pb::StatusRequest {})
-                    .await?;
-                Ok(answer.map(|answer| (endpoint, answer)))
-            })
-            .await?;
-        let mut status = Status {
-            endpoint,
-            version: answer.version,
-            member_id: answer.header.as_ref().map_or(0, |header| header.member_id),
-            leader_id: answer.leader,
-            revision: revision(answer.header),
-            term: answer.raft_term,
-            db_size_bytes: answer.db_size,
-            agent: None,
-        };
-        if self.connections().endpoints()[0].is_unix() {
-            status.agent = self.agent_status().await?;
-        }
-        Ok(status)
-    }
-
-    async fn agent_status(&self) -> Result<Option<AgentStatus>> {
-        let answer = self
-            .call(Call::read("agent status", b""), |connection| async move {
-                on!(AgentClient, connection).status(agent::StatusRequest {}).await
-            })
-            .await;
-        match answer {
-            Ok(answer) => Ok(Some(AgentStatus {
-                version: answer.version,
-                pid: answer.pid,
-                data_dir: answer.data_dir.into(),
-                mirror_dir: answer.mirror_dir.into(),
-                mirror_generation: answer.mirror_generation,
-                mirror_revision: answer.mirror_revision,
-            })),
-            Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Makes a call: connects, attempts, and attempts again as long as it is safe and in time.
-    pub(crate) async fn call<T, Attempt>(
-        &self,
-        call: Call<'_>,
-        attempt: impl Fn(Connection) -> Attempt,
-    ) -> Result<T>
-    where
-        Attempt: Future<Output = std::result::Result<Response<T>, RpcStatus>>,
-    {
-        let deadline = self.deadline();
-        let mut backoff = Duration::from_millis(10);
-        loop {
-            let connection = self.connections().shared(deadline).await?;
-            let answer = timeout_at(self.attempt_deadline(call, deadline), attempt(connection.clone())).await;
-            let error = match answer {
-                Ok(Ok(answer)) => return Ok(answer.into_inner()),
-                Ok(Err(status)) => {
-                    let failure = Failure::of(&status);
-                    let error = call.error(&connection, &failure);
-                    let again = match failure.effect {
-                        Effect::Refused => false,
-                        Effect::NotDone => true,
-                        Effect::Unknown => !call.writes && failure.read_may_succeed_elsewhere(),
-                    };
-                    if failure.broken || again {
-                        self.connections().abandon(&connection);
-                    }
-                    if !again {
-                        return Err(error);
-                    }
-                    error
-                }
-                Err(_) => {
-                    self.connections().abandon(&connection);
-                    let bound = self.shared.options.call_timeout;
-                    let error = call.timed_out(&connection.endpoint().to_string(), bound);
-                    if call.writes {
-                        return Err(error);
-                    }
-                    error
-                }
-            };
-            let next = Instant::now() + jittered(backoff);
-            if next >= deadline {
-                return Err(error);
-            }
-            tokio::time::sleep_until(next).await;
-            backoff = (backoff * 2).min(Duration::from_millis(500));
-        }
-    }
-
-    /// A read may be answered by another member, so one that hangs gets half of the time left.
-    fn attempt_deadline(&self, call: Call<'_>, deadline: Instant) -> Instant {
-        let now = Instant::now();
-        if call.writes || self.connections().endpoints().len() < 2 {
-            return deadline;
-        }
-        let share = (deadline.saturating_duration_since(now) / 2).max(Duration::from_millis(200));
-        deadline.min(now + share)
     }
 }
 

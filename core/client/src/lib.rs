@@ -18,6 +18,7 @@
 mod address;
 pub mod autostart;
 pub mod blocking;
+mod call;
 mod client;
 mod connection;
 mod endpoint;
@@ -29,17 +30,19 @@ mod kv;
 mod lock;
 mod options;
 mod refusal;
+mod status;
 mod sys;
 mod txn;
 mod watch;
 
 pub use address::{Address, MemberAddress};
-pub use client::{AgentStatus, Client, Status};
+pub use client::Client;
 pub use error::{Error, ErrorKind, Result, RevisionConflict};
 pub use keyspace::{MAX_KEY_BYTES, RESERVED_PREFIX};
 pub use kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 pub use lock::{Lock, LockOptions};
 pub use options::Options;
+pub use status::{AgentStatus, Status};
 pub use txn::{Txn, TxnOutcome};
 pub use watch::{Change, ChangeBatch, ChangeKind, Watch, WatchOptions};
 

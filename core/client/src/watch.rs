@@ -1,6 +1,7 @@
 //! Watches: every change in order, across reconnects, without a gap or a duplicate.
 
 mod events;
+mod types;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -18,100 +19,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status, Streaming};
 
-use crate::client::{Call, Client, on};
+use crate::call::{Call, on};
+use crate::client::Client;
 use crate::connection::{Connection, jittered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyspace::{Span, printable};
-use crate::kv::KeyValue;
 use crate::refusal::{Effect, Failure};
+pub use types::{Change, ChangeBatch, ChangeKind, WatchOptions};
 
 /// Decoded changes kept for a reader that does not take them; then the server has to wait.
 const MAX_QUEUED_BATCHES: usize = 1024;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_LAST: Duration = Duration::from_secs(1);
-
-/// What to watch, and from when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchOptions {
-    start: Vec<u8>,
-    single: bool,
-    from_revision: i64,
-    with_previous: bool,
-}
-
-impl WatchOptions {
-    /// One key.
-    pub fn key(key: impl AsRef<[u8]>) -> WatchOptions {
-        let start = key.as_ref().to_vec();
-        WatchOptions {
-            start,
-            single: true,
-            from_revision: 0,
-            with_previous: false,
-        }
-    }
-
-    /// Every key that begins with `prefix`; empty: every key below the client's prefix.
-    pub fn prefix(prefix: impl AsRef<[u8]>) -> WatchOptions {
-        WatchOptions {
-            single: false,
-            ..WatchOptions::key(prefix)
-        }
-    }
-
-    /// Begin with the changes of this revision, even if it is past; 0: with the first after the watch has reached
-    /// the server.
-    pub fn from_revision(mut self, revision: i64) -> WatchOptions {
-        self.from_revision = revision;
-        self
-    }
-
-    /// Have each change carry what the key was before.
-    pub fn with_previous(mut self) -> WatchOptions {
-        self.with_previous = true;
-        self
-    }
-}
-
-/// Whether a key was written or deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// Created or overwritten.
-    Put,
-    /// Deleted, by a client or with its lease.
-    Delete,
-}
-
-/// One change of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Put or delete.
-    pub kind: ChangeKind,
-    /// The key, below the client's prefix.
-    pub key: Bytes,
-    /// The new value; empty for a delete.
-    pub value: Bytes,
-    /// What it was before, if asked for and still known.
-    pub previous: Option<KeyValue>,
-    /// Revision of this change.
-    pub revision: i64,
-    /// Number of changes since the key was created; 0 for a delete.
-    pub version: i64,
-    /// Revision in which the key was created; 0 for a delete.
-    pub create_revision: i64,
-    /// The lease it dies with; 0: none.
-    pub lease: i64,
-}
-
-/// Every change of one revision, in the order in which they were made. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangeBatch {
-    /// The revision.
-    pub revision: i64,
-    /// Its changes.
-    pub changes: Vec<Change>,
-}
 
 /// A watch. It reconnects by itself, to another member if there is one, and goes on where it was.
 ///

@@ -245,7 +245,7 @@ fn closed_clients_and_watches_leave_no_descriptor_and_no_thread() {
         };
         once();
         let before = (count("/proc/self/fd"), count("/proc/self/task"));
-        for _ in 0..20 {
+        for _ in 0..8 {
             once();
         }
         assert_eq!((count("/proc/self/fd"), count("/proc/self/task")), before);

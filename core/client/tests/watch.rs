@@ -142,7 +142,10 @@ fn a_watch_of_lost_history_says_so() {
     let etcd = Etcd::start();
     for mode in MODES {
         let client = etcd.client(mode);
-        let revision = (0..5).map(|_| client.put("k", "", &PLAIN).unwrap()).max().unwrap();
+        let revision = (0..5)
+            .map(|_| client.put("k", "", &PLAIN).unwrap())
+            .max()
+            .unwrap();
         compact(&etcd, revision);
         let mut watch = client.watch(WatchOptions::key("k").from_revision(1)).unwrap();
         for _ in 0..2 {

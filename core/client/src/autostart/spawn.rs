@@ -18,6 +18,8 @@ use crate::sys;
 
 /// Longest serving line that is read.
 const LINE_MAX_BYTES: usize = 4096;
+/// A log that is larger when `cfgstored` is started becomes the old log, and the old one goes.
+const LOG_MAX_BYTES: u64 = 1 << 20;
 /// Shown of the log when a start fails.
 const LOG_TAIL_BYTES: u64 = 2048;
 const LOG_TAIL_LINES: usize = 5;
@@ -148,6 +150,10 @@ fn is_serving_line(line: &[u8]) -> bool {
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
+    if path.metadata().is_ok_and(|found| found.len() > LOG_MAX_BYTES) {
+        // Should it fail, the log grows on: no reason not to start.
+        let _ = std::fs::rename(path, path.with_extension("log.old"));
+    }
     OpenOptions::new()
         .create(true)
         .append(true)
@@ -181,6 +187,23 @@ mod tests {
         ));
         assert!(!is_serving_line(b"cfgstored 0.1.0"));
         assert!(!is_serving_line(b"serving:"));
+    }
+
+    #[test]
+    fn a_large_log_is_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (
+            dir.path().join("cfgstored.log"),
+            dir.path().join("cfgstored.log.old"),
+        );
+        for round in 0..2 {
+            let large = vec![round; LOG_MAX_BYTES as usize + 1];
+            std::fs::write(&path, &large).unwrap();
+            assert_eq!(open_log(&path).unwrap().metadata().unwrap().len(), 0);
+            assert_eq!(std::fs::read(&old).unwrap(), large);
+        }
+        std::fs::write(&path, "small").unwrap();
+        assert_eq!(open_log(&path).unwrap().metadata().unwrap().len(), 5);
     }
 
     #[test]

@@ -19,11 +19,11 @@ pub use lock::Lock;
 pub use watch::Watch;
 
 use crate::blocking::driver::Driver;
-use crate::client::Status;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
 use crate::options::Options;
+use crate::status::Status;
 use crate::txn::{Txn, TxnOutcome};
 use crate::watch::WatchOptions;
 

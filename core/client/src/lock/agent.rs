@@ -14,7 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{Hold, LockOptions, millis, waited_in_vain};
-use crate::client::{Call, Client, on};
+use crate::call::{Call, on};
+use crate::client::Client;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refusal::Failure;

@@ -13,7 +13,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Hold, LockOptions, waited_in_vain};
-use crate::client::{Call, Client, attempt, on};
+use crate::call::{Call, attempt, on};
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refusal::{Effect, Failure};
 

@@ -18,6 +18,9 @@ use tempfile::TempDir;
 /// Longest that anything in these tests may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Names a `cfgstored` to run these tests against instead.
+const OTHER_SERVER: &str = "CFGSTORE_TEST_CFGSTORED";
+
 /// Debian's etcd, one member, on free loopback ports, in a folder that goes with it.
 pub struct Etcd {
     child: Child,
@@ -79,6 +82,16 @@ impl Drop for Etcd {
 }
 
 fn spawn(folder: &TempDir, client_port: u16, peer_port: u16) -> Child {
+    if let Some(cfgstored) = std::env::var_os(OTHER_SERVER) {
+        return Command::new(cfgstored)
+            .arg("--data-dir")
+            .arg(folder.path().join("cfgstored"))
+            .args(["--listen-client-urls", &format!("http://127.0.0.1:{client_port}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+    }
     let (client, peer) = (
         format!("http://127.0.0.1:{client_port}"),
         format!("http://127.0.0.1:{peer_port}"),
