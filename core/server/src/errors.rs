@@ -1,0 +1,166 @@
+//! The one table from what can go wrong to etcd's codes and texts. Clients compare the texts, so they are
+//! exact.
+
+use cfgstore_replica::{ProposeError, ReadError};
+use cfgstore_store::CommandError;
+use tonic::{Code, Status};
+
+/// Why the store refused a command or a read.
+pub(crate) fn of_command(error: CommandError) -> Status {
+    use CommandError as E;
+    let (code, text) = match error {
+        E::EmptyKey => (Code::InvalidArgument, "etcdserver: key is not provided"),
+        E::KeyTooLarge { .. } => (Code::InvalidArgument, REQUEST_TOO_LARGE),
+        E::KeyNotFound => (Code::InvalidArgument, "etcdserver: key not found"),
+        E::ValueProvided => (Code::InvalidArgument, "etcdserver: value is provided"),
+        E::LeaseProvided => (Code::InvalidArgument, "etcdserver: lease is provided"),
+        E::LeaseNotFound { .. } => (Code::NotFound, "etcdserver: requested lease not found"),
+        E::LeaseExists { .. } => (Code::FailedPrecondition, "etcdserver: lease already exists"),
+        E::LeaseTtlTooLarge { .. } => (Code::OutOfRange, "etcdserver: too large lease TTL"),
+        E::TooManyOps { .. } | E::TxnTooDeep { .. } => (
+            Code::InvalidArgument,
+            "etcdserver: too many operations in txn request",
+        ),
+        E::DuplicateKey => (
+            Code::InvalidArgument,
+            "etcdserver: duplicate key given in txn request",
+        ),
+        E::Compacted { .. } => (Code::OutOfRange, COMPACTED),
+        E::FutureRevision { .. } => (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision is a future revision",
+        ),
+        E::InvalidSortOption { .. } => (Code::InvalidArgument, "etcdserver: invalid sort option"),
+        // A mistake of this server, not of the client.
+        E::NotReadOnly => (Code::Internal, "etcdserver: a transaction with writes was read"),
+    };
+    Status::new(code, text)
+}
+
+/// Why a command was not committed, or may not have been.
+pub(crate) fn of_propose(error: ProposeError) -> Status {
+    use ProposeError as E;
+    match error {
+        E::NoLeader { .. } => no_leader(),
+        E::TooManyRequests => too_many_requests(),
+        E::TooLarge { .. } => too_large(),
+        E::NoSpace => no_space(),
+        E::ShuttingDown => stopped(),
+        E::Timeout { .. } => Status::unavailable("etcdserver: request timed out"),
+        E::Unavailable { reason } => {
+            tracing::warn!(%reason, "the outcome of a write is unknown");
+            Status::unavailable("etcdserver: request timed out, possibly due to previous leader failure")
+        }
+        other => unforeseen(&other),
+    }
+}
+
+/// Why a read or a lease's renewal could not be confirmed.
+pub(crate) fn of_read(error: ReadError) -> Status {
+    use ReadError as E;
+    match error {
+        E::NoLeader { .. } => no_leader(),
+        E::TooManyRequests => too_many_requests(),
+        E::ShuttingDown => stopped(),
+        E::Timeout { .. } => Status::unavailable("etcdserver: request timed out"),
+        E::Unavailable { .. } => Status::unavailable("etcdserver: leader changed"),
+        other => unforeseen(&other),
+    }
+}
+
+pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+pub(crate) const DUPLICATE_WATCH_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+pub(crate) const EMPTY_WATCH_RANGE: &str = "mvcc: watcher range is empty";
+const REQUEST_TOO_LARGE: &str = "etcdserver: request is too large";
+
+pub(crate) fn too_large() -> Status {
+    Status::invalid_argument(REQUEST_TOO_LARGE)
+}
+
+pub(crate) fn no_space() -> Status {
+    Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
+}
+
+pub(crate) fn stopped() -> Status {
+    Status::unavailable("etcdserver: server stopped")
+}
+
+pub(crate) fn empty_key() -> Status {
+    of_command(CommandError::EmptyKey)
+}
+
+/// The lease under a lock has ended while its holder waited; in the words of etcd's concurrency package.
+pub(crate) fn session_expired() -> Status {
+    Status::unknown("mutex: session is expired")
+}
+
+pub(crate) fn not_supported(what: &str) -> Status {
+    Status::unimplemented(format!("cfgstore: {what} is not supported by this version"))
+}
+
+pub(crate) fn no_leader() -> Status {
+    Status::unavailable("etcdserver: no leader")
+}
+
+fn too_many_requests() -> Status {
+    Status::resource_exhausted("etcdserver: too many requests")
+}
+
+/// An error this table does not know, from a newer replica. It may hide a committed write, as Unavailable
+/// says.
+fn unforeseen(error: &dyn std::error::Error) -> Status {
+    tracing::error!(%error, "an error without a place in the table of etcd's texts");
+    Status::unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_codes_are_those_of_etcd() {
+        for (error, code, text) in [
+            (
+                CommandError::EmptyKey,
+                Code::InvalidArgument,
+                "etcdserver: key is not provided",
+            ),
+            (
+                CommandError::LeaseNotFound { id: 1 },
+                Code::NotFound,
+                "etcdserver: requested lease not found",
+            ),
+            (
+                CommandError::LeaseExists { id: 1 },
+                Code::FailedPrecondition,
+                "etcdserver: lease already exists",
+            ),
+            (
+                CommandError::TxnTooDeep { limit: 1 },
+                Code::InvalidArgument,
+                "etcdserver: too many operations in txn request",
+            ),
+            (
+                CommandError::Compacted {
+                    requested: 1,
+                    compact_revision: 2,
+                },
+                Code::OutOfRange,
+                "etcdserver: mvcc: required revision has been compacted",
+            ),
+        ] {
+            let status = of_command(error);
+            assert_eq!((status.code(), status.message()), (code, text));
+        }
+        let status = of_propose(ProposeError::TooManyRequests);
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::ResourceExhausted, "etcdserver: too many requests")
+        );
+        let status = of_read(ReadError::NoLeader { leader_id: None });
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "etcdserver: no leader")
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! What one `cfgstored` process serves.
+//!
+//! A [`Server`] is one member and the agent of its host: it opens the member in its data folder, serves
+//! etcd's gRPC API and `cfgstore.v1` on TCP and on a unix socket, and publishes the host's mirror. The binary
+//! `cfgstored` is a thin shell around it; a program that embeds a member uses it through [`ServerThread`].
+
+mod authority;
+mod caller;
+mod compactor;
+mod config;
+mod connection;
+mod context;
+mod convert;
+mod data_dir;
+mod duration;
+pub mod embedded;
+mod errors;
+mod flags;
+mod listen;
+mod mirror_feed;
+mod mutex;
+mod oversize;
+mod server;
+mod service;
+mod session;
+mod start_error;
+mod stop;
+mod sys;
+mod thread;
+mod watch;
+
+pub use compactor::AutoCompaction;
+pub use config::{Config, ListenAddress};
+pub use flags::Flags;
+pub use server::Server;
+pub use start_error::StartError;
+pub use thread::ServerThread;

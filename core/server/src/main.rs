@@ -1,0 +1,100 @@
+//! `cfgstored`: keeps the configuration of this host, or of a cluster, and serves it.
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use cfgstore_server::{Config, Flags, Server};
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cfgstored: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
+    start_logging(flags.log_filter())?;
+    let config = flags.into_config()?;
+    // One thread for everything but disk and mirror: with two, each call costs a third more.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))?;
+    // Waits for no thread: what had to be finished is.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    let server = tokio::select! {
+        server = Server::start(config) => server?,
+        name = signals.next() => return Err(format!("ended by {name} before it served").into()),
+    };
+    announce(&server);
+    let name = signals.next().await;
+    tracing::info!(signal = name, "shutting down");
+    tokio::select! {
+        () = server.shutdown() => Ok(()),
+        name = signals.next() => Err(format!("ended at once by a second signal, {name}").into()),
+    }
+}
+
+fn start_logging(filter: &str) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level: {error}"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
+/// The one line on stdout: whoever started this process may go on.
+fn announce(server: &Server) {
+    let mut line = format!(
+        "cfgstored {} serving: data_dir={} socket={}",
+        env!("CARGO_PKG_VERSION"),
+        server.data_dir().display(),
+        server.socket().display()
+    );
+    if !server.urls().is_empty() {
+        line.push_str(&format!(" urls={}", server.urls().join(",")));
+    }
+    line.push('\n');
+    // In one write, and without care for a reader that is gone.
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The signals that end the process in order.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! etcd's Lock service.
+
+use std::sync::Arc;
+
+use cfgstore_proto::v3lockpb as pb;
+use cfgstore_proto::v3lockpb::lock_server;
+use cfgstore_store::{Caller, Command, DeleteRange, Outcome};
+use tokio::sync::oneshot;
+use tonic::{Request, Response, Status};
+
+use crate::context::{Context, Done};
+use crate::mutex::{self, Place};
+use crate::service::kv::mismatch;
+use crate::{caller, session};
+
+/// Life of the lease of a caller that brings none, in seconds. Nobody keeps it alive (as in etcd).
+const ORPHAN_TTL_SECS: i64 = 60;
+
+pub(super) struct Locks(pub Arc<Context>);
+
+#[tonic::async_trait]
+impl lock_server::Lock for Locks {
+    async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
+        let caller = caller::of(request.metadata());
+        let pb::LockRequest { name, mut lease } = request.into_inner();
+        if lease == 0 {
+            match session::grant(&self.0, caller.clone(), 0, ORPHAN_TTL_SECS)
+                .await?
+                .outcome
+            {
+                Outcome::LeaseGrant { id, .. } => lease = id,
+                other => return Err(mismatch(&other)),
+            }
+        }
+        // A task of its own: when the client goes away, this call is dropped wherever it stands, and the
+        // place in the queue must be given up all the same.
+        let (answer, waiting) = oneshot::channel();
+        tokio::spawn(lock(self.0.clone(), caller, name, lease, answer));
+        waiting
+            .await
+            .unwrap_or_else(|_| Err(crate::errors::stopped()))
+            .map(Response::new)
+    }
+
+    async fn unlock(
+        &self,
+        request: Request<pb::UnlockRequest>,
+    ) -> Result<Response<pb::UnlockResponse>, Status> {
+        let caller = caller::of(request.metadata());
+        let delete = DeleteRange {
+            key: request.into_inner().key,
+            ..Default::default()
+        };
+        let Done { header, .. } = self.0.propose(caller, Command::DeleteRange(delete)).await?;
+        Ok(Response::new(pb::UnlockResponse { header: Some(header) }))
+    }
+}
+
+async fn lock(
+    ctx: Arc<Context>,
+    caller: Caller,
+    name: bytes::Bytes,
+    lease: i64,
+    mut answer: oneshot::Sender<Result<pb::LockResponse, Status>>,
+) {
+    let place = match mutex::enqueue(&ctx, caller.clone(), &name, lease).await {
+        Ok(place) => place,
+        Err(status) => return drop(answer.send(Err(status))),
+    };
+    let turn = tokio::select! {
+        turn = mutex::wait_for_turn(&ctx, &place) => turn,
+        () = answer.closed() => return abandon(ctx, caller, place),
+    };
+    let result = turn.map(|revision| pb::LockResponse {
+        header: Some(ctx.header(revision)),
+        key: place.key.clone(),
+    });
+    if answer.send(result).is_err() {
+        abandon(ctx, caller, place);
+    }
+}
+
+/// The client is gone. A place that an earlier call with the same lease took is that call's to give up.
+fn abandon(ctx: Arc<Context>, caller: Caller, place: Place) {
+    if place.is_new {
+        mutex::withdraw_later(ctx, caller, place);
+    }
+}

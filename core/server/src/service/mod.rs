@@ -1,0 +1,43 @@
+//! The gRPC services, one file each.
+
+mod agent;
+mod cluster;
+mod kv;
+mod lease;
+mod lock;
+mod maintenance;
+
+use std::sync::Arc;
+
+use cfgstore_proto::cfgstore::v1::agent_server::AgentServer;
+use cfgstore_proto::etcdserverpb::cluster_server::ClusterServer;
+use cfgstore_proto::etcdserverpb::kv_server::KvServer;
+use cfgstore_proto::etcdserverpb::lease_server::LeaseServer;
+use cfgstore_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use cfgstore_proto::etcdserverpb::watch_server::WatchServer;
+use cfgstore_proto::v3lockpb::lock_server::LockServer;
+use tonic::service::Routes;
+
+pub(crate) use agent::AgentInfo;
+
+use crate::context::Context;
+use crate::watch::WatchService;
+
+/// Every service of this server. What is not among them answers Unimplemented.
+pub(crate) fn routes(ctx: &Arc<Context>, agent: AgentInfo) -> Routes {
+    let limit = ctx.config.max_wire_bytes();
+    let mut routes = Routes::builder();
+    routes
+        .add_service(KvServer::new(kv::Kv(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(WatchServer::new(WatchService(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(LeaseServer::new(lease::Leases(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(LockServer::new(lock::Locks(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(
+            MaintenanceServer::new(maintenance::Maintenance(ctx.clone())).max_decoding_message_size(limit),
+        )
+        .add_service(ClusterServer::new(cluster::Cluster(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(
+            AgentServer::new(agent::AgentService::new(ctx.clone(), agent)).max_decoding_message_size(limit),
+        );
+    routes.routes()
+}

@@ -1,0 +1,32 @@
+//! Leases on behalf of clients and of this server itself.
+
+use cfgstore_store::{Caller, Command, CommandError, LeaseGrant};
+use rand::Rng;
+use tonic::Status;
+
+use crate::context::{Context, Done};
+use crate::errors;
+
+/// Grants a lease. An `id` of 0 lets this server choose one; a `ttl_secs` below the minimum is raised to it.
+pub(crate) async fn grant(ctx: &Context, caller: Caller, id: i64, ttl_secs: i64) -> Result<Done, Status> {
+    let ttl_secs = ttl_secs.max(ctx.config.min_lease_ttl_secs());
+    if id != 0 {
+        return ctx
+            .propose(caller, Command::LeaseGrant(LeaseGrant { id, ttl_secs }))
+            .await;
+    }
+    // Two members may draw the same id at once, if hardly ever; then the second draws again.
+    for _ in 0..4 {
+        let id = rand::rng().random_range(1..=i64::MAX);
+        let grant = Command::LeaseGrant(LeaseGrant { id, ttl_secs });
+        match ctx.propose(caller.clone(), grant).await {
+            Err(status) if status.message() == lease_exists().message() => {}
+            answer => return answer,
+        }
+    }
+    Err(lease_exists())
+}
+
+fn lease_exists() -> Status {
+    errors::of_command(CommandError::LeaseExists { id: 0 })
+}
