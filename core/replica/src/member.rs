@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::barrier::Barrier;
+use crate::disk::{Disk, RealDisk};
 use crate::error::{OpenError, ProposeError, ReadError, ShutdownError};
 use crate::lease::Lessor;
 use crate::maintenance::Maintenance;
@@ -63,7 +64,11 @@ impl Member {
     /// Returns once everything acknowledged before the last end is applied and, in a group of one, writes are taken.
     /// The caller makes sure that no other process uses the folder.
     pub async fn open(config: MemberConfig) -> Result<Member, OpenError> {
-        crate::open::open(config)
+        Self::open_on(Arc::new(RealDisk), config).await
+    }
+
+    async fn open_on(disk: Arc<dyn Disk>, config: MemberConfig) -> Result<Member, OpenError> {
+        crate::open::open(disk, config)
             .await
             .map(|inner| Member(Arc::new(inner)))
     }
@@ -109,6 +114,16 @@ impl Member {
     /// Told of each new revision, after [`Member::state`] holds it. Intermediate revisions may be skipped.
     pub fn applied(&self) -> watch::Receiver<i64> {
         self.0.published.revision()
+    }
+
+    /// The Raft term this member is in. Cheap enough for the header of every response.
+    pub fn term(&self) -> u64 {
+        self.0.raft.metrics().borrow_watched().current_term
+    }
+
+    /// Whether this member knows a leader at present. As cheap.
+    pub fn has_leader(&self) -> bool {
+        self.0.raft.metrics().borrow_watched().current_leader.is_some()
     }
 
     /// What the member says about itself right now.
@@ -203,3 +218,6 @@ impl Inner {
         checkpoint.map_err(ShutdownError::Checkpoint)
     }
 }
+
+#[cfg(test)]
+mod tests;

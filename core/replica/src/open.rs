@@ -9,7 +9,7 @@ use openraft::{Config, SnapshotPolicy};
 use tokio::task::JoinHandle;
 
 use crate::barrier::Barrier;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::lease::Lessor;
 use crate::maintenance::{self, Maintenance};
@@ -29,10 +29,11 @@ use crate::{MemberConfig, identity, wal};
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
 
-pub(crate) async fn open(config: MemberConfig) -> Result<Inner, OpenError> {
+/// Opens the member on this disk; sled and nothing else is outside of it.
+pub(crate) async fn open(disk: Arc<dyn Disk>, config: MemberConfig) -> Result<Inner, OpenError> {
     config.validate()?;
     let settings = config.clone();
-    let recovered = tokio::task::spawn_blocking(move || recover(&settings));
+    let recovered = tokio::task::spawn_blocking(move || recover(disk, &settings));
     let recovered = recovered
         .await
         .map_err(|error| OpenError::Raft(error.to_string()))??;
@@ -49,8 +50,7 @@ struct Recovered {
     maintenance: maintenance::Start,
 }
 
-fn recover(config: &MemberConfig) -> Result<Recovered, OpenError> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+fn recover(disk: Arc<dyn Disk>, config: &MemberConfig) -> Result<Recovered, OpenError> {
     let wal_dir = config.data_dir.join("wal");
     for (dir, private) in [(&config.data_dir, false), (&wal_dir, true)] {
         disk.create_dir(dir, private).map_err(|source| OpenError::Io {

@@ -259,7 +259,10 @@ impl SimDisk {
     /// The next log segment is prepared, whole and synced.
     pub(crate) fn has_spare(&self) -> bool {
         let state = self.lock();
-        let spare = state.names.iter().find(|(path, _)| path.ends_with("spare.tmp"));
+        let spare = state
+            .names
+            .iter()
+            .find(|(path, _)| path.extension().is_some_and(|extension| extension == "tmp"));
         spare.is_some_and(|(_, inode)| !state.inodes[*inode].durable.is_empty())
     }
 

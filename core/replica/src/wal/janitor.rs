@@ -2,16 +2,14 @@
 //! for either, and a full disk is noticed a whole segment before it matters.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::disk::is_out_of_space;
 use crate::fatal::FatalHook;
-use crate::wal::log::{
-    LARGE_SPARE_NAME, Place, SPARE_NAME, Spare, SpareSource, prepare_spare, remove_segments,
-};
+use crate::wal::log::{Place, Spare, SpareSource, prepare_spare, remove_segments};
 use crate::wal::writer::WalStats;
 
 /// How often a full disk, or a file that could not be removed, is tried again.
@@ -31,6 +29,8 @@ struct Shared {
     stats: Arc<WalStats>,
     work: Mutex<Work>,
     changed: Condvar,
+    /// Number of the last file prepared.
+    prepared: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -53,6 +53,7 @@ impl Janitor {
             stats,
             work,
             changed: Condvar::new(),
+            prepared: AtomicU64::new(0),
             thread: Mutex::new(None),
         });
         let for_thread = shared.clone();
@@ -106,7 +107,7 @@ impl SpareSource for &Janitor {
         loop {
             if size_bytes > self.0.place.segment_size_bytes {
                 // A frame too large for an ordinary segment: rare enough to be prepared on the spot.
-                return prepare_spare(&self.0.place, LARGE_SPARE_NAME, size_bytes, false);
+                return prepare_spare(&self.0.place, self.0.next_number(), size_bytes, false);
             }
             if let Some(spare) = work.spare.take() {
                 self.0.changed.notify_all();
@@ -130,6 +131,11 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Work> {
         // Nothing panics while it holds this lock halfway through a change.
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that no file prepared before has.
+    fn next_number(&self) -> u64 {
+        self.prepared.fetch_add(1, Relaxed) + 1
     }
 
     fn run(&self) -> io::Result<()> {
@@ -162,7 +168,12 @@ impl Shared {
                 }
             } else if work.spare.is_none() {
                 drop(work);
-                let spare = prepare_spare(&self.place, SPARE_NAME, self.place.segment_size_bytes, true);
+                let spare = prepare_spare(
+                    &self.place,
+                    self.next_number(),
+                    self.place.segment_size_bytes,
+                    true,
+                );
                 work = self.lock();
                 match spare {
                     Ok(spare) => {

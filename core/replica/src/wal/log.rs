@@ -64,19 +64,14 @@ pub(crate) fn segment_name(id: u64) -> String {
     format!("{id:016x}.wal")
 }
 
-/// Name of the file that is prepared to become the next segment.
-pub(crate) const SPARE_NAME: &str = "spare.tmp";
-/// Name of a file that is prepared for a frame too large for an ordinary segment.
-pub(crate) const LARGE_SPARE_NAME: &str = "large.tmp";
+/// Ending of the names of files that are prepared to become segments.
+pub(crate) const SPARE_SUFFIX: &str = ".tmp";
 
 /// Creates a segment file's content: reserved, and durable as far as its length goes. `zeroed` also writes zeros, which
-/// makes later syncs of it cheaper (no block is "unwritten" any more) but takes a moment.
-pub(crate) fn prepare_spare(place: &Place, name: &str, size_bytes: u64, zeroed: bool) -> io::Result<Spare> {
-    let path = place.dir.join(name);
-    match place.disk.remove(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+/// makes later syncs of it cheaper (no block is "unwritten" any more) but takes a moment. `number` is one that no other
+/// file prepared since the start has: that one may not have been renamed yet.
+pub(crate) fn prepare_spare(place: &Place, number: u64, size_bytes: u64, zeroed: bool) -> io::Result<Spare> {
+    let path = place.dir.join(format!("spare-{number}{SPARE_SUFFIX}"));
     let file = place.disk.create(&path)?;
     let fill = || -> io::Result<()> {
         file.allocate(size_bytes)?;
@@ -98,7 +93,7 @@ pub(crate) fn prepare_spare(place: &Place, name: &str, size_bytes: u64, zeroed: 
             size_bytes,
         }),
         Err(error) => {
-            // Gives what was reserved back; should that fail too, the next attempt removes it.
+            // Gives what was reserved back; should that fail too, the next start does.
             let _ = place.disk.remove(&path);
             Err(error)
         }

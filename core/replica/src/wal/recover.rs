@@ -12,8 +12,7 @@ use crate::wal::format::{
 };
 use crate::wal::index::{Location, SegmentFile, SharedIndex, next_index};
 use crate::wal::log::{
-    Active, LARGE_SPARE_NAME, Log, Place, SPARE_NAME, apply_to_index, apply_to_state, prepare_spare,
-    segment_name,
+    Active, Log, Place, SPARE_SUFFIX, apply_to_index, apply_to_state, prepare_spare, segment_name,
 };
 
 /// An unfinished frame at the end of the log, cut off: nothing in it was ever acknowledged.
@@ -37,8 +36,15 @@ pub(crate) fn open(place: Place) -> Result<(Log, Option<TailCut>), OpenError> {
         move |source| OpenError::Io { action, path, source }
     };
     let ids = segment_ids(&*place.disk, &dir)?;
+    // What was prepared before the last end is prepared anew.
+    for name in place.disk.list(&dir).map_err(io_error("list", &dir))? {
+        if name.ends_with(SPARE_SUFFIX) {
+            let path = dir.join(name);
+            place.disk.remove(&path).map_err(io_error("remove", &path))?;
+        }
+    }
     if ids.is_empty() {
-        let spare = prepare_spare(&place, SPARE_NAME, place.segment_size_bytes, false)
+        let spare = prepare_spare(&place, 0, place.segment_size_bytes, false)
             .map_err(io_error("create the first log segment in", &dir))?;
         let base = BaseState::default();
         let active = Log::start_segment(&place, spare, 1, 1, base)
@@ -53,16 +59,6 @@ pub(crate) fn open(place: Place) -> Result<(Log, Option<TailCut>), OpenError> {
         );
         return Ok((Log::new(place, active, 1, base, index), None));
     }
-    // What was prepared before the last end is prepared anew.
-    for name in [SPARE_NAME, LARGE_SPARE_NAME] {
-        match place.disk.remove(&dir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error("remove", &dir.join(name))(error));
-            }
-            _ => {}
-        }
-    }
-
     let mut replay = Replay {
         place: &place,
         state: BaseState::default(),

@@ -13,9 +13,7 @@ use crate::disk::sim::SimDisk;
 use crate::error::OpenError;
 use crate::wal::format::{BaseState, LogId, RawEntry, Record, Vote};
 use crate::wal::index::next_index;
-use crate::wal::log::{
-    Log, Owner, Place, SPARE_NAME, Spare, SpareSource, prepare_spare, remove_segments, segment_name,
-};
+use crate::wal::log::{Log, Owner, Place, Spare, SpareSource, prepare_spare, remove_segments, segment_name};
 use crate::wal::recover::{self, TailCut};
 
 pub(super) const OWNER: Owner = Owner {
@@ -46,7 +44,7 @@ pub(super) struct OnDemand<'a>(pub(super) &'a SimDisk);
 
 impl SpareSource for OnDemand<'_> {
     fn take(&mut self, size_bytes: u64) -> io::Result<Spare> {
-        prepare_spare(&place(self.0), SPARE_NAME, size_bytes, false)
+        prepare_spare(&place(self.0), self.0.operations(), size_bytes, false)
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use super::test_support::{Model, SEGMENT_BYTES, entry, open};
+use super::test_support::{Model, SEGMENT_BYTES, entry, open, place};
 use crate::disk::sim::SimDisk;
 use crate::fatal::FatalHook;
 use crate::wal::format::Record;
-use crate::wal::writer::Writer;
+use crate::wal::janitor::Janitor;
+use crate::wal::log::{Spare, SpareSource};
+use crate::wal::writer::{WalStats, Writer};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -196,4 +198,29 @@ fn segments_are_removed_behind_a_purge_also_after_a_failure() {
     });
     writer.close();
     assert_eq!(Model::of(&open(&disk.kill()).unwrap().0).entries.len(), 1);
+}
+
+/// The next file is prepared as soon as one is taken, and must not get in the way of it.
+#[test]
+fn a_file_taken_is_not_touched_while_the_next_is_prepared() {
+    let disk = SimDisk::default();
+    let (mut log, _) = open(&disk).unwrap();
+    let stats = Arc::new(WalStats::default());
+    let janitor = Janitor::start(place(&disk), stats, Vec::new(), FatalHook::default()).unwrap();
+    let first = (&janitor).take(SEGMENT_BYTES).unwrap();
+    let second = (&janitor).take(SEGMENT_BYTES).unwrap();
+    let large = (&janitor).take(2 * SEGMENT_BYTES).unwrap();
+    janitor.close();
+    janitor.join();
+    struct Given(Vec<Spare>);
+    impl SpareSource for Given {
+        fn take(&mut self, _: u64) -> io::Result<Spare> {
+            Ok(self.0.remove(0))
+        }
+    }
+    let mut given = Given(vec![first, second, large]);
+    for index in 0..10 {
+        log.commit(&[entry(index, &[1; 3000])], &mut given).unwrap();
+    }
+    assert_eq!(Model::of(&open(&disk.kill()).unwrap().0).entries.len(), 10);
 }
