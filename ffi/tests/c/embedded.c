@@ -1,0 +1,79 @@
+/* A member inside the process: shared by its stores, ended by the last, found again by the next, one process only. */
+#define _POSIX_C_SOURCE 200809L
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static void put(cfgstore_t *store, const char *value) {
+    OK(cfgstore_put(store, CFGSTORE_TEXT("k"), value, 1, CFGSTORE_ANY_REVISION, NULL, &error));
+}
+
+static bool has(cfgstore_t *store, const char *value) {
+    cfgstore_result_t *result;
+    bool found;
+    OK(cfgstore_get(store, CFGSTORE_TEXT("k"), &result, &error));
+    found = is(cfgstore_result_item(result, 0)->value, cfgstore_result_item(result, 0)->value_length, value);
+    cfgstore_result_free(result);
+    return found;
+}
+
+int main(int argc, char **argv) {
+    cfgstore_t *first, *second;
+    cfgstore_watch_t *watch;
+    cfgstore_result_t *result;
+    cfgstore_lock_t *lock;
+    char socket[512], again[512];
+    int status;
+    pid_t pid;
+
+    CHECK(argc == 2 && strlen(argv[1]) < 400);
+    first = open_store(argv[1], "");
+    put(first, "1");
+    /* The same folder by another name. */
+    snprintf(again, sizeof again, "%s/../store", argv[1]);
+    second = open_store(again, "");
+    CHECK(has(second, "1"));
+
+    /* Others reach it by its socket, but cannot run a second member there. */
+    snprintf(socket, sizeof socket, "unix://%s/cfgstore.sock", strchr(argv[1], ':') + 1);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        cfgstore_t *third;
+        cfgstore_options_t options = CFGSTORE_OPTIONS_INIT;
+        options.address = argv[1];
+        options.address_length = strlen(argv[1]);
+        EXPECT(CFGSTORE_UNAVAILABLE, cfgstore_open(&options, &third, &error));
+        CHECK(says("in use"));
+        third = open_store(socket, "");
+        CHECK(has(third, "1"));
+        put(third, "2");
+        cfgstore_close(third);
+        /* Inherited; closing it here ends nothing there. */
+        cfgstore_close(second);
+        exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(has(first, "2"));
+
+    /* It lives as long as anything that uses it. */
+    OK(cfgstore_watch_open(first, CFGSTORE_WATCH_KEY, CFGSTORE_TEXT("k"), 0, &watch, &error));
+    OK(cfgstore_lock_acquire(first, CFGSTORE_TEXT("l"), 10000, 0, &lock, &error));
+    cfgstore_close(first);
+    put(second, "3");
+    cfgstore_close(second);
+    OK(cfgstore_watch_next(watch, 20000, &result, &error));
+    CHECK(is(cfgstore_result_item(result, 0)->value, 1, "3"));
+    cfgstore_result_free(result);
+    cfgstore_watch_close(watch);
+    OK(cfgstore_lock_is_held(lock, &error));
+    CHECK(access(strchr(socket, '/') + 2, F_OK) == 0);
+    OK(cfgstore_lock_release(lock, &error));
+    CHECK(access(strchr(socket, '/') + 2, F_OK) != 0);
+
+    first = open_store(argv[1], "");
+    CHECK(has(first, "3"));
+    cfgstore_close(first);
+    return 0;
+}
