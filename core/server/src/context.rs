@@ -43,7 +43,7 @@ impl Context {
 
     /// The header of a response that shows `revision`.
     pub fn header(&self, revision: i64) -> ResponseHeader {
-        self.header_of_term(revision, self.member.status().term)
+        self.header_of_term(revision, self.member.term())
     }
 
     fn header_of_term(&self, revision: i64, term: u64) -> ResponseHeader {

@@ -24,12 +24,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server: one member, its services and the mirror of its host.
 ///
-/// It runs on the tokio runtime it was started on; a current-thread one is the fastest. Dropping it without
-/// [`Server::shutdown`] stops its services but not its member: nothing acknowledged is lost, and the data
-/// folder stays in use for as long as the process lives.
+/// It runs on the tokio runtime it was started on; a current-thread one is the fastest. Dropping it begins what
+/// [`Server::shutdown`] does and does not wait for it. Nothing acknowledged is lost either way.
 #[derive(Debug)]
 pub struct Server {
-    running: Running,
+    /// `None` once it is ending.
+    running: Option<Running>,
     data_dir: PathBuf,
     socket: PathBuf,
     mirror_dir: PathBuf,
@@ -38,11 +38,24 @@ pub struct Server {
 
 struct Running {
     ctx: Arc<Context>,
-    mirror: Option<MirrorFeed>,
+    mirror: MirrorFeed,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     tasks: Vec<JoinHandle<()>>,
     sockets: Vec<UnixSocket>,
     _lock: DataDirLock,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(running.end())),
+            // The member has lost its runtime, but not its threads: nobody else may have the folder.
+            Err(_) => std::mem::forget(running),
+        }
+    }
 }
 
 impl std::fmt::Debug for Running {
@@ -131,14 +144,14 @@ impl Server {
             socket: config.socket_path(),
             mirror_dir: mirror.dir().to_path_buf(),
             urls: config.listen.iter().map(ToString::to_string).collect(),
-            running: Running {
-                mirror: Some(mirror),
+            running: Some(Running {
+                mirror,
                 serving: tokio::spawn(serving),
                 tasks,
                 sockets,
                 _lock: lock,
                 ctx,
-            },
+            }),
         })
     }
 
@@ -165,7 +178,15 @@ impl Server {
     /// Ends in order: accepts nothing new, ends watches and waiting calls with Unavailable, waits for calls
     /// in flight (for [`Config::shutdown_grace`] at most), closes the mirror (readers keep what they have)
     /// and the member, and removes the sockets.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
+        if let Some(running) = self.running.take() {
+            running.end().await;
+        }
+    }
+}
+
+impl Running {
+    async fn end(self) {
         let Running {
             ctx,
             mirror,
@@ -173,7 +194,7 @@ impl Server {
             tasks,
             sockets,
             _lock,
-        } = self.running;
+        } = self;
         ctx.stop.stop();
         match tokio::time::timeout(ctx.config.shutdown_grace, &mut serving).await {
             Ok(Ok(Ok(()))) => {}
@@ -185,9 +206,7 @@ impl Server {
             }
         }
         tasks.iter().for_each(JoinHandle::abort);
-        if let Some(mirror) = mirror {
-            mirror.stop().await;
-        }
+        mirror.stop().await;
         if let Err(error) = ctx.member.shutdown().await {
             tracing::warn!(%error, "the member did not end in order");
         }

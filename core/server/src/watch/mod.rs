@@ -15,6 +15,8 @@
 mod catch_up;
 mod fragment;
 mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod index;
 mod queue;
 mod range_tree;

@@ -24,7 +24,7 @@ impl watch_server::Watch for WatchService {
             .metadata()
             .get("hasleader")
             .is_some_and(|value| value == "true");
-        if wants_leader && self.0.member.status().leader_id.is_none() {
+        if wants_leader && !self.0.member.has_leader() {
             return Err(errors::no_leader());
         }
         let caller = caller::of(request.metadata());

@@ -146,6 +146,24 @@ async fn what_is_in_the_way_is_named() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_dropped_gives_its_folder_back_once_it_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Server::start(config_in(&dir)).await.unwrap());
+    let second = Server::start(config_in(&dir)).await.unwrap_err();
+    assert!(matches!(second, StartError::InUse { .. }), "{second}");
+    crate::common::eventually("the folder is free", async || {
+        match Server::start(config_in(&dir)).await {
+            Ok(server) => {
+                server.shutdown().await;
+                true
+            }
+            Err(_) => false,
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_folder_without_rights_is_named() {
     // The superuser has all rights; a folder inside a file nobody can make.
     let dir = tempfile::tempdir().unwrap();

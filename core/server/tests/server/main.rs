@@ -11,3 +11,4 @@ mod lock;
 mod mirror;
 mod watch;
 mod watch_limits;
+mod watch_random;
