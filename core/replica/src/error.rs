@@ -45,6 +45,9 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// Another process, or another member in this one, uses the folder.
+    #[error("{} is in use by another process; end that one first", .0.display())]
+    InUse(PathBuf),
     /// The write-ahead log is damaged before its end, so acknowledged data is missing.
     #[error(
         "the write-ahead log is damaged before its end, so acknowledged writes may be missing: {0}. This member will not \

@@ -1,4 +1,26 @@
-//! One member of cfgstore: Raft, write-ahead log, checkpoint and snapshots.
+//! One member of a cfgstore cluster, or the whole of one: a real Raft group, of one member until it is given more.
+//!
+//! [`Member`] is all that callers see. Below it, from the outside in:
+//!
+//! * `propose`, `barrier`, `lease`: many callers' commands become one log entry, many callers' reads one confirmation of
+//!   leadership; leases get deadlines.
+//! * `raft`: everything that knows openraft: the types it is instantiated with, its log and state machine, the network.
+//! * `wal`: the write-ahead log. One group of writes, one frame, one sync. It knows no Raft.
+//! * `snapshot`, `checkpoint`, `maintenance`: the state on disk. Snapshot files of our own allow the log to be purged; the
+//!   sled checkpoint only makes starts fast.
+//! * `disk`: the file operations under log and snapshots, so that tests can cut the power.
+//!
+//! Invariants:
+//!
+//! * Nothing is acknowledged before it is durable on a quorum and applied here; a state is published before anyone is
+//!   told of it.
+//! * Votes, entries, truncations and purges reach the disk in the order in which Raft issued them.
+//! * A failed write or sync of the log, and a panic of the state machine, end the process ([`FatalHook`]).
+//! * The log reaches back to the older of the two newest snapshot files.
+//! * Nothing that openraft defines is written to disk as it defines it.
+//!
+//! The formats are described byte by byte in `docs/wal-format.md`, `docs/checkpoint-format.md` and
+//! `docs/snapshot-format.md`.
 
 mod barrier;
 mod checkpoint;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use cfgstore_store::{Caller, Command, LeaseRevoke, Store};
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::{Config, SnapshotPolicy};
 use tokio::task::JoinHandle;
 
 use crate::barrier::Barrier;
 use crate::disk::Disk;
 use crate::error::OpenError;
+use crate::fatal::FatalHook;
 use crate::lease::Lessor;
 use crate::maintenance::{self, Maintenance};
 use crate::member::Inner;
@@ -24,7 +26,7 @@ use crate::snapshot::{SnapshotDir, SnapshotError};
 use crate::wal::index::next_index;
 use crate::wal::log::Place;
 use crate::wal::writer::Writer;
-use crate::{MemberConfig, identity, wal};
+use crate::{MemberConfig, checkpoint, identity, wal};
 
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -59,6 +61,10 @@ fn recover(disk: Arc<dyn Disk>, config: &MemberConfig) -> Result<Recovered, Open
             source,
         })?;
     }
+    // A cheap way to notice another process in the same folder before anything is changed. It only helps once that one has
+    // taken a checkpoint; keeping others out for good is the caller's duty.
+    checkpoint::wait_unlocked(&config.data_dir.join("checkpoint"))
+        .map_err(|_| OpenError::InUse(config.data_dir.clone()))?;
     let has_log = wal::recover::has_segments(&*disk, &wal_dir)?;
     let owner = identity::load_or_create(&*disk, &config.data_dir, has_log)?;
     let place = Place {
@@ -175,6 +181,7 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
         follow_leadership(raft.clone(), lessor.clone(), published.clone(), owner.member_id),
         tokio::spawn(revoke_expired(lessor.clone(), proposer.clone())),
         tokio::spawn(maintenance.clone().run(raft.clone())),
+        tokio::spawn(watch_raft(raft.clone(), config.fatal.clone())),
     ];
     let reserve_bytes = 2 * (config.max_request_bytes + config.max_batch_bytes) as u64 + (64 << 10);
     Ok(Inner {
@@ -251,6 +258,22 @@ async fn become_ready(raft: &Raft, member_id: u64, next_index: u64) -> Result<()
             waited_ms: READY_TIMEOUT.as_millis() as u64,
             state: raft.metrics().borrow_watched().to_string(),
         }),
+    }
+}
+
+/// Raft's own task ends only when the member does; otherwise it has met a broken invariant, or storage that failed.
+async fn watch_raft(raft: Raft, fatal: FatalHook) {
+    let mut receiver = raft.metrics();
+    loop {
+        let state = receiver.borrow_watched().running_state.clone();
+        match state {
+            Ok(()) => {}
+            Err(Fatal::Stopped) => return,
+            Err(error) => return fatal.call(&format!("Raft cannot go on: {error}")),
+        }
+        if receiver.changed().await.is_err() {
+            return;
+        }
     }
 }
 

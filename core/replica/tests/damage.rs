@@ -233,3 +233,16 @@ async fn files_of_another_member_are_refused_or_ignored() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_folder_in_use_is_refused_untouched() {
+    let (dir, expected) = purged().await;
+    let data = dir.path().join("data");
+    let member = Member::open(small(&data)).await.unwrap();
+    let error = refusal(&data).await;
+    assert!(matches!(error, OpenError::InUse(_)), "{error}");
+    assert!(dump(&member.state()) == expected);
+    apply(&member, put("still", "working")).await;
+    member.shutdown().await.unwrap();
+    open(&data).await.unwrap();
+}

@@ -21,7 +21,7 @@ use format::{CHUNK_BYTES, MANIFEST_KEY, Manifest, item_hash, lease_key, record_k
 use sled_db::{Changes, SledDb};
 
 pub(crate) use load::load;
-pub(crate) use sled_db::folder_bytes;
+pub(crate) use sled_db::{folder_bytes, wait_unlocked};
 
 /// Why the checkpoint cannot be used.
 #[derive(Debug, Error)]
@@ -32,6 +32,8 @@ pub(crate) enum CheckpointError {
     Panicked(&'static str),
     #[error("the checkpoint is damaged: {0}")]
     Damaged(String),
+    #[error("the checkpoint in {} is in use by another process", .0.display())]
+    Locked(PathBuf),
     #[error("the checkpoint was written by a newer version (format {0})")]
     Newer(u32),
     #[error("the checkpoint belongs to another member or cluster")]
@@ -295,3 +297,6 @@ impl<'a> Update<'a> {
         Ok(self.held)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,16 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::CheckpointError;
 use super::format::RECORD_PREFIX;
+use crate::disk::is_locked;
 
 /// sled's page cache: the checkpoint is written, not read, while the member runs.
 const CACHE_BYTES: u64 = 16 << 20;
+/// How long another user of the files is waited for: one that is just ending lets go within milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 /// Changes that become one sled batch.
 #[derive(Default)]
@@ -60,6 +64,7 @@ fn guarded<T>(action: &'static str, call: impl FnOnce() -> sled::Result<T>) -> R
 impl SledDb {
     /// Opens the database, creating it in an empty or missing folder.
     pub(super) fn open(dir: &Path) -> Result<SledDb, CheckpointError> {
+        wait_unlocked(dir)?;
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)
@@ -139,6 +144,10 @@ impl SledDb {
         {
             tracing::warn!("sled panicked while it was closed");
         }
+        // sled's threads keep the files open for a moment longer.
+        if let Err(error) = wait_unlocked(&self.dir) {
+            tracing::warn!(%error, "sled does not let go of its files");
+        }
     }
 }
 
@@ -164,6 +173,20 @@ impl Iterator for Items {
             }
         }
     }
+}
+
+/// Waits, for a few seconds at most, until nobody has the database in `dir` open.
+pub(crate) fn wait_unlocked(dir: &Path) -> Result<(), CheckpointError> {
+    let file = dir.join("db");
+    let deadline = Instant::now() + LOCK_WAIT;
+    // What cannot be examined is for sled's own open to report.
+    while is_locked(&file).unwrap_or(false) {
+        if Instant::now() > deadline {
+            return Err(CheckpointError::Locked(dir.to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 fn sync_dir(dir: &Path) -> Result<(), CheckpointError> {

@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use real::RealDisk;
+pub(crate) use real::{RealDisk, is_locked};
 
 /// A file system. Nothing is durable until the file's `sync` and, for a created, renamed or removed name, its folder's
 /// `sync_dir` returned without error.

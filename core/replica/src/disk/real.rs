@@ -112,3 +112,21 @@ impl DiskFile for RealFile {
         Ok(self.0.metadata()?.len())
     }
 }
+
+/// True when someone, in this process or another, holds an exclusive lock (flock) on the file.
+pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    // SAFETY: flock takes a descriptor, which stays open while `file` lives, and a number. Closing it gives the lock back.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(false);
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::WouldBlock {
+        Ok(true)
+    } else {
+        Err(error)
+    }
+}

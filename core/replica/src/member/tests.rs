@@ -147,6 +147,29 @@ async fn a_failed_sync_is_fatal_and_the_outcome_unknown() {
     let _ = member.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_panic_while_applying_is_fatal() {
+    let dir = tempfile::tempdir().unwrap();
+    let fatal = Arc::new(StdMutex::new(Vec::new()));
+    let mut config = config(&dir);
+    config.fatal = FatalHook::new({
+        let fatal = fatal.clone();
+        move |message| fatal.lock().unwrap().push(message.to_owned())
+    });
+    let member = Member::open_on(Arc::new(SimDisk::default()), config)
+        .await
+        .unwrap();
+    let caller = Caller {
+        client: Some("test: break the state machine".into()),
+        ..Caller::default()
+    };
+    let error = member.propose(caller, put("a".into(), vec![])).await.unwrap_err();
+    assert!(error.maybe_committed(), "{error}");
+    assert!(fatal.lock().unwrap()[0].contains("panicked"), "{fatal:?}");
+    wait_until("Raft's end is noticed", || fatal.lock().unwrap().len() == 2).await;
+    let _ = member.shutdown().await;
+}
+
 /// Power is cut at a random operation, again and again; between the cuts the member works.
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_by_power_cuts() {

@@ -133,6 +133,11 @@ impl StateMachine {
         let commands = &batch.0.commands;
         let mut outcomes = Vec::with_capacity(commands.len());
         for (caller, command) in commands {
+            #[cfg(test)]
+            assert!(
+                caller.client.as_deref() != Some("test: break the state machine"),
+                "broken on request"
+            );
             let result = self.store.apply(batch.0.time_unix_ms, caller, command);
             let revision = match &result {
                 Ok(Outcome::Put(put)) => put.revision,

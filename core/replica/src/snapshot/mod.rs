@@ -203,3 +203,6 @@ impl SnapshotDir {
         Ok(Some(info))
     }
 }
+
+#[cfg(test)]
+mod tests;

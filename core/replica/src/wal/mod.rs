@@ -1,6 +1,6 @@
 //! The write-ahead log: segment files of frames, each one group commit. `docs/wal-format.md` describes the bytes.
 //!
-//! * [`format`]: bytes, no I/O.
+//! * [`mod@format`]: bytes, no I/O.
 //! * [`log`]: the synchronous log: commit, rotate, purge.
 //! * [`recover`]: what a start finds on disk, what it repairs and what it refuses.
 //! * [`index`]: where entries lie, reading them back.
