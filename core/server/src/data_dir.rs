@@ -16,7 +16,14 @@ const FOLDER_MODE: u32 = 0o750;
 /// The right to use a data folder, until dropped.
 #[derive(Debug)]
 pub(crate) struct DataDirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataDirLock {
+    fn drop(&mut self) {
+        // Closing would leave it locked for as long as a child of this process, forked meanwhile, has the descriptor.
+        sys::unlock(&self.file);
+    }
 }
 
 /// Makes the folder (and those above it) if it is not there, and locks it.
@@ -55,7 +62,7 @@ fn lock(path: &Path, data_dir: &Path) -> Result<DataDirLock, StartError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(|error| StartError::io("write the lock file", path, error))?;
-    Ok(DataDirLock { _file: file })
+    Ok(DataDirLock { file })
 }
 
 fn holder(file: &File) -> Option<u32> {

@@ -17,6 +17,12 @@ pub(crate) fn try_lock_exclusive(file: &File) -> io::Result<()> {
     }
 }
 
+/// Gives the lock up at once, whoever else has the descriptor.
+pub(crate) fn unlock(file: &File) {
+    // SAFETY: as above. It cannot fail for an open file, and there is nothing to do if it did.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+}
+
 /// Blocks every signal for this thread and those it starts, so that they go to other threads of the process.
 pub(crate) fn block_all_signals() {
     // SAFETY: all zeroes is a valid `sigset_t`.
