@@ -1,5 +1,6 @@
 /* A member inside the process: shared by its stores, ended by the last, found again by the next, one process only. */
 #define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,13 +19,57 @@ static bool has(cfgstore_t *store, const char *value) {
     return found;
 }
 
+/* Opens and closes, so that members start and end side by side. */
+static void *come_and_go(void *address) {
+    int round;
+    for (round = 0; round < 5; round++) {
+        cfgstore_options_t options = CFGSTORE_OPTIONS_INIT;
+        cfgstore_error_t mine;
+        cfgstore_t *store;
+        cfgstore_result_t *result;
+        options.address = (const char *)address;
+        options.address_length = strlen(options.address);
+        if (cfgstore_open(&options, &store, &mine) != CFGSTORE_OK ||
+            cfgstore_get(store, CFGSTORE_TEXT("k"), &result, &mine) != CFGSTORE_OK) {
+            fprintf(stderr, "%s\n", mine.message);
+            exit(1);
+        }
+        cfgstore_result_free(result);
+        cfgstore_close(store);
+    }
+    return NULL;
+}
+
+/* A child that inherited everything and lives on keeps nobody from opening the folder again. */
+static void reopen_beside_a_child(const char *address) {
+    cfgstore_t *store = open_store(address, "");
+    int alive[2];
+    char byte;
+    pid_t pid;
+    CHECK(pipe(alive) == 0);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        close(alive[1]);
+        _exit(read(alive[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    cfgstore_close(store);
+    store = open_store(address, "");
+    CHECK(has(store, "3"));
+    cfgstore_close(store);
+    close(alive[1]);
+    close(alive[0]);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
 int main(int argc, char **argv) {
     cfgstore_t *first, *second;
     cfgstore_watch_t *watch;
     cfgstore_result_t *result;
     cfgstore_lock_t *lock;
     char socket[512], again[512];
-    int status;
+    pthread_t thread[4];
+    int status, i;
     pid_t pid;
 
     CHECK(argc == 2 && strlen(argv[1]) < 400);
@@ -75,5 +120,12 @@ int main(int argc, char **argv) {
     first = open_store(argv[1], "");
     CHECK(has(first, "3"));
     cfgstore_close(first);
+
+    reopen_beside_a_child(argv[1]);
+    for (i = 0; i < 4; i++)
+        CHECK(pthread_create(&thread[i], NULL, come_and_go, argv[1]) == 0);
+    for (i = 0; i < 4; i++)
+        CHECK(pthread_join(thread[i], NULL) == 0);
+    CHECK(access(strchr(socket, '/') + 2, F_OK) != 0);
     return 0;
 }
