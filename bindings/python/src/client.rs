@@ -48,8 +48,9 @@ impl Client {
         py: Python<'_>,
         call: impl FnOnce(&cfgstore_client::blocking::Client) -> cfgstore_client::Result<T> + Send,
     ) -> PyResult<T> {
-        let store = Held::new(self.store(py)?);
-        py.detach(|| call(store.client())).into_python(py)
+        let store = self.store(py)?;
+        // Dropped in there too: it may be the last one by now.
+        py.detach(move || call(store.client())).into_python(py)
     }
 
     fn find(&self, py: Python<'_>, key: &Key) -> PyResult<Option<KeyValue>> {

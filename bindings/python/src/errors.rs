@@ -6,7 +6,7 @@ use cfgstore_client::{Error, ErrorKind};
 use pyo3::exceptions::{PyException, PyKeyError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::value;
 
@@ -20,7 +20,7 @@ fn doc(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::NotFound => "The key does not exist. Also a KeyError.",
         ErrorKind::Conflict => {
-            "A key is not at the revision that was asked for. conflicts: a list of (key, wanted, current), where 0 \
+            "A key is not at the revision that was asked for. conflicts: a tuple of (key, wanted, current), where 0 \
              is a key that does not exist, and a wanted -1 one that does."
         }
         ErrorKind::InvalidArgument => {
@@ -126,11 +126,11 @@ fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     exception.setattr("retryable", error.retryable())?;
     exception.setattr("maybe_committed", error.maybe_committed)?;
     if error.kind == ErrorKind::Conflict {
-        let conflicts = PyList::empty(py);
-        for conflict in &error.conflicts {
-            conflicts.append((value::key(py, &conflict.key)?, conflict.wanted, conflict.current))?;
-        }
-        exception.setattr("conflicts", conflicts)?;
+        let conflicts = error.conflicts.iter();
+        let conflicts: Vec<_> = conflicts
+            .map(|conflict| Ok((value::key(py, &conflict.key)?, conflict.wanted, conflict.current)))
+            .collect::<PyResult<_>>()?;
+        exception.setattr("conflicts", PyTuple::new(py, conflicts)?)?;
     }
     Ok(PyErr::from_value(exception))
 }

@@ -4,7 +4,7 @@ import os
 import unittest
 
 import cfgstore
-from support import ServerProcess
+from support import PATIENCE, ServerProcess
 
 KINDS = """NotFound Conflict InvalidArgument TooLarge Unavailable Timeout Denied Compacted LockLost Exhausted Corrupt
     NotSynced Unsupported Canceled Internal""".split()
@@ -32,7 +32,7 @@ class Errors(unittest.TestCase):
 
     def test_a_write_of_unknown_fate(self):
         server = ServerProcess(self)
-        with cfgstore.open(server.url, call_timeout=1.0) as config:
+        with cfgstore.open(server.url, call_timeout=2.0) as config:
             config.put("a", 1)
             server.pause()
             with self.assertRaises(cfgstore.Error) as raised:
@@ -44,6 +44,7 @@ class Errors(unittest.TestCase):
             self.assertFalse(raised.exception.maybe_committed)
             self.assertTrue(raised.exception.retryable)
             server.resume()
+        with cfgstore.open(server.url, call_timeout=PATIENCE) as config:
             self.assertIn(config.get("a"), [1, 2])
 
     def test_no_server_to_start(self):

@@ -56,7 +56,7 @@ class Keys(StoreTest):
         first = self.config.put("a", 1, if_revision=0)
         with self.assertRaises(cfgstore.Conflict) as raised:
             self.config.put("a", 2, if_revision=0)
-        self.assertEqual(raised.exception.conflicts, [("a", 0, first)])
+        self.assertEqual(raised.exception.conflicts, (("a", 0, first),))
         with self.assertRaises(cfgstore.Conflict):
             self.config.put("b", 2, if_revision=first)
         second = self.config.put("a", 2, if_revision=first)
@@ -72,7 +72,7 @@ class Keys(StoreTest):
         self.assertEqual({self.config.entry(key).revision for key in "ab"}, {revision})
         with self.assertRaises(cfgstore.Conflict) as raised:
             transaction.commit()
-        self.assertEqual(raised.exception.conflicts, [("old", -1, 0), ("a", 0, revision)])
+        self.assertEqual(raised.exception.conflicts, (("old", -1, 0), ("a", 0, revision)))
         with self.assertRaises(cfgstore.Conflict):
             self.config.transaction().if_revision("a", 1).put("a", 2).commit()
         with self.assertRaises(cfgstore.InvalidArgument):

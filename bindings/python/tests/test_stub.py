@@ -50,11 +50,14 @@ def defined(body):
 class Stub(unittest.TestCase):
     def setUp(self):
         with open(STUB, encoding="utf-8") as stub:
-            self.stub = defined(ast.parse(stub.read()).body)
+            body = ast.parse(stub.read()).body
+        self.stub = defined(body)
+        self.all = [ast.literal_eval(node.value) for node in body if ast.unparse(node).startswith("__all__ =")][0]
 
     def test_it_has_what_the_module_has(self):
         public = {name for name in dir(cfgstore) if not name.startswith("_")} | {"__version__"}
         self.assertEqual(set(self.stub), public)
+        self.assertEqual(sorted(self.all), sorted(cfgstore.__all__))
 
     def test_signatures_are_the_same(self):
         self.assertEqual(parameters(self.stub["open"]), parameters(cfgstore.open))
@@ -81,5 +84,5 @@ class Stub(unittest.TestCase):
 
     def test_everything_is_documented(self):
         for name in self.stub:
-            if name != "__version__":
+            if not name.startswith("__"):
                 self.assertTrue(inspect.getdoc(getattr(cfgstore, name)), name)
