@@ -138,7 +138,7 @@ struct Feed {
     publisher: Option<Publisher>,
     progress: watch::Sender<MirrorProgress>,
     /// What is failing at present; it is logged once, not at every try.
-    failing: Option<String>,
+    failing: Option<std::mem::Discriminant<PublishError>>,
     last_copy: PathBuf,
     saved_revision: i64,
     saved_at: Instant,
@@ -220,11 +220,12 @@ impl Feed {
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                if self.failing.as_ref() != Some(&text) {
+                // By its kind: the sizes in its text change with every try.
+                let kind = Some(std::mem::discriminant(&error));
+                if self.failing != kind {
                     tracing::error!(%error, "the mirror could not be published; readers keep the last generation, and it is tried again");
                 }
-                self.failing = Some(text);
+                self.failing = kind;
                 if matches!(error, PublishError::Removed { .. })
                     && let Some(publisher) = self.publisher.take()
                 {
