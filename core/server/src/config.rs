@@ -98,6 +98,10 @@ pub struct Config {
     /// How often a watch that asked for it, and had no events meanwhile, is told the revision it has reached.
     /// Default 10 minutes; at least 100 ms.
     pub watch_progress_notify_interval: Duration,
+    /// How often a client on TCP that sends nothing is asked whether it is there. Default 30 s.
+    pub grpc_keepalive_interval: Duration,
+    /// How long it may take to answer; then its connection is closed, and its watches end. Default 20 s.
+    pub grpc_keepalive_timeout: Duration,
 
     /// Interval of a leader's heartbeats, in milliseconds. Default 200.
     pub heartbeat_interval_ms: u64,
@@ -129,6 +133,8 @@ impl Config {
             max_watches_per_stream: 10_000,
             max_watches: 1_000_000,
             watch_progress_notify_interval: Duration::from_secs(600),
+            grpc_keepalive_interval: Duration::from_secs(30),
+            grpc_keepalive_timeout: Duration::from_secs(20),
             heartbeat_interval_ms: 200,
             election_timeout_ms: 1_000,
             snapshot_count: 20_000,
@@ -156,6 +162,12 @@ impl Config {
                     "is {:?}, must be at least 100ms",
                     self.watch_progress_notify_interval
                 ),
+            );
+        }
+        if self.grpc_keepalive_interval.is_zero() || self.grpc_keepalive_timeout.is_zero() {
+            return refuse(
+                "--grpc-keepalive-interval and --grpc-keepalive-timeout",
+                "must be more than 0".into(),
             );
         }
         if self.max_concurrent_streams == 0 {

@@ -1,14 +1,16 @@
 //! What `embedded:/dir` means: a client and the member it talks to, in one process.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use cfgstore_client::blocking::{Client, Mode};
 use cfgstore_client::{Address, Error, ErrorKind, Options, Result};
 use cfgstore_replica::OpenError;
 
 use crate::config::Config;
+use crate::inherited::Inherited;
 use crate::start_error::StartError;
+use crate::sys;
 use crate::thread::ServerThread;
 
 /// How an address begins that asks for a member inside this process; an absolute path follows.
@@ -74,6 +76,7 @@ struct Members {
 struct Running {
     folder: PathBuf,
     server: ServerThread,
+    inherited: Inherited,
     users: usize,
 }
 
@@ -109,10 +112,13 @@ impl MemberUse {
             None => {
                 let server =
                     ServerThread::start(Config::new(&folder)).map_err(|error| refused(&folder, &error))?;
+                close_in_children();
+                let inherited = Inherited::of(&folder, server.socket(), server.mirror_dir());
                 let folder = folder.canonicalize().unwrap_or(folder);
                 members.running.push(Running {
                     folder,
                     server,
+                    inherited,
                     users: 0,
                 });
                 members.running.len() - 1
@@ -157,6 +163,23 @@ pub fn end_all() {
     }
 }
 
+fn close_in_children() {
+    static ONCE: Once = Once::new();
+    // Without memory for the handler, children keep the folder in use.
+    ONCE.call_once(|| drop(sys::on_fork_in_child(after_fork_in_child)));
+}
+
+/// Runs in a child right after the fork. Allocates, which the C library makes safe there.
+extern "C" fn after_fork_in_child() {
+    // Locked if another thread was inside at the fork, which the rules for programs exclude.
+    if let Ok(members) = MEMBERS.try_lock() {
+        members
+            .running
+            .iter()
+            .for_each(|running| running.inherited.close());
+    }
+}
+
 fn lock_members() -> MutexGuard<'static, Members> {
     let mut members = MEMBERS.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
@@ -175,7 +198,9 @@ fn refused(folder: &Path, error: &StartError) -> Error {
         StartError::DiskFull { .. } | StartError::Thread { .. } => ErrorKind::Exhausted,
         StartError::Member(OpenError::Config(_)) => ErrorKind::InvalidArgument,
         StartError::Member(OpenError::NewerFormat { .. }) => ErrorKind::Unsupported,
-        StartError::Member(OpenError::Raft(_) | OpenError::NotReady { .. }) => ErrorKind::Unavailable,
+        StartError::Member(OpenError::Raft(_) | OpenError::NotReady { .. } | OpenError::InUse(_)) => {
+            ErrorKind::Unavailable
+        }
         StartError::Member(_) => ErrorKind::Corrupt,
         StartError::InUse { .. }
         | StartError::AddressInUse { .. }

@@ -77,6 +77,13 @@ pub struct Flags {
     )]
     watch_progress_notify_interval: String,
 
+    /// How often a silent client on TCP is asked whether it is there
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    grpc_keepalive_interval: String,
+    /// How long it may take to answer
+    #[arg(long, default_value = "20s", value_name = "TIME")]
+    grpc_keepalive_timeout: String,
+
     /// What is logged: debug, info, warn, error; or a filter such as cfgstore_replica=debug,info
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     log_level: String,
@@ -112,6 +119,8 @@ impl Flags {
     /// What `--log-level` says, as a tracing filter.
     pub fn log_filter(&self) -> &str {
         match self.log_level.as_str() {
+            // openraft tells of each of its steps.
+            "info" => "info,openraft=warn",
             // etcd's words that tracing has none for.
             "dpanic" | "panic" | "fatal" => "error",
             other => other,
@@ -165,6 +174,10 @@ impl Flags {
                 .map_err(refuse("--auto-compaction-retention"))?;
         config.watch_progress_notify_interval = duration::parse(&self.watch_progress_notify_interval)
             .map_err(refuse("--watch-progress-notify-interval"))?;
+        config.grpc_keepalive_interval =
+            duration::parse(&self.grpc_keepalive_interval).map_err(refuse("--grpc-keepalive-interval"))?;
+        config.grpc_keepalive_timeout =
+            duration::parse(&self.grpc_keepalive_timeout).map_err(refuse("--grpc-keepalive-timeout"))?;
         config.validate()?;
         Ok(config)
     }

@@ -16,6 +16,7 @@ mod duration;
 pub mod embedded;
 mod errors;
 mod flags;
+mod inherited;
 mod listen;
 mod mirror_feed;
 mod mutex;

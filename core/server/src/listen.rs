@@ -1,4 +1,4 @@
-//! Listening sockets, and one stream of connections from all of them.
+//! Listening sockets, and the streams of connections from them.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -155,36 +155,54 @@ fn hidden_name(path: &Path) -> PathBuf {
 pub(crate) type Incoming = SelectAll<Accepted>;
 type Accepted = std::pin::Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
-/// Accepts on all `listeners`. What removes their socket files is given back: it is to outlive the
-/// connections.
-pub(crate) fn accept_all(listeners: Vec<Listener>) -> (Incoming, Vec<UnixSocket>) {
-    let mut sockets = Vec::new();
-    let streams = listeners.into_iter().filter_map(|listener| -> Option<Accepted> {
+/// What arrives at the listening sockets.
+pub(crate) struct Arrivals {
+    /// Connections over TCP.
+    pub(crate) tcp: Incoming,
+    /// Connections over unix sockets.
+    pub(crate) unix: Incoming,
+    /// The unix sockets' files, removed when these are dropped.
+    pub(crate) sockets: Vec<UnixSocket>,
+}
+
+/// Accepts connections on all listeners, for as long as the streams are polled.
+pub(crate) fn accept_all(listeners: Vec<Listener>) -> Arrivals {
+    let mut arrivals = Arrivals {
+        tcp: SelectAll::new(),
+        unix: SelectAll::new(),
+        sockets: Vec::new(),
+    };
+    for listener in listeners {
         match listener {
-            Listener::Tcp(listener) => Some(Box::pin(stream::unfold(listener, |listener| async move {
-                let connection = accept(
-                    || listener.accept(),
-                    |stream: TcpStream| {
-                        stream.set_nodelay(true)?;
-                        Ok(stream.into())
-                    },
-                )
-                .await;
-                Some((Ok(connection), listener))
-            }))),
+            Listener::Tcp(listener) => {
+                arrivals
+                    .tcp
+                    .push(Box::pin(stream::unfold(listener, |listener| async move {
+                        let connection = accept(
+                            || listener.accept(),
+                            |stream: TcpStream| {
+                                stream.set_nodelay(true)?;
+                                Ok(stream.into())
+                            },
+                        )
+                        .await;
+                        Some((Ok(connection), listener))
+                    })))
+            }
             Listener::Unix(mut socket) => {
-                let listener = socket.listener.take()?;
-                sockets.push(socket);
-                Some(Box::pin(stream::unfold(listener, |listener| async move {
-                    let connection =
-                        accept(|| listener.accept(), |stream: UnixStream| Ok(stream.into())).await;
-                    Some((Ok(connection), listener))
-                })))
+                let listener = socket.listener.take().expect("a listener accepts once");
+                arrivals.sockets.push(socket);
+                arrivals
+                    .unix
+                    .push(Box::pin(stream::unfold(listener, |listener| async move {
+                        let connection =
+                            accept(|| listener.accept(), |stream: UnixStream| Ok(stream.into())).await;
+                        Some((Ok(connection), listener))
+                    })));
             }
         }
-    });
-    let incoming = stream::select_all(streams.collect::<Vec<_>>());
-    (incoming, sockets)
+    }
+    arrivals
 }
 
 /// Accepts one connection, however many tries it takes.

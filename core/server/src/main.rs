@@ -1,7 +1,7 @@
 //! `cfgstored`: keeps the configuration of this host, or of a cluster, and serves it.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use cfgstore_server::{Config, Flags, Server};
@@ -52,6 +52,7 @@ fn start_logging(filter: &str) -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level: {error}"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     Ok(())

@@ -10,17 +10,12 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, ListenAddress};
 use crate::context::Context;
 use crate::data_dir::{self, DataDirLock};
-use crate::listen::{self, Listener, UnixSocket};
+use crate::listen::{self, Arrivals, Listener, UnixSocket};
 use crate::mirror_feed::MirrorFeed;
 use crate::oversize::OversizeLayer;
 use crate::service::{self, AgentInfo};
 use crate::start_error::StartError;
 use crate::{compactor, watch};
-
-/// A client on TCP that has not answered for this long and then [`PING_TIMEOUT`] is gone, and its watches
-/// with it.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server: one member, its services and the mirror of its host.
 ///
@@ -126,14 +121,23 @@ impl Server {
             mirror: mirror.progress(),
         };
         let routes = service::routes(&ctx, info);
-        let (incoming, sockets) = listen::accept_all(listeners);
-        let serving = tonic::transport::Server::builder()
-            .max_concurrent_streams(ctx.config.max_concurrent_streams)
-            .http2_keepalive_interval(Some(PING_EVERY))
-            .http2_keepalive_timeout(Some(PING_TIMEOUT))
-            .layer(OversizeLayer)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, ctx.stop.stopped());
+        let Arrivals { tcp, unix, sockets } = listen::accept_all(listeners);
+        let serve = |incoming, ping_interval: Option<Duration>| {
+            tonic::transport::Server::builder()
+                .max_concurrent_streams(ctx.config.max_concurrent_streams)
+                .http2_keepalive_interval(ping_interval)
+                .http2_keepalive_timeout(ping_interval.map(|_| ctx.config.grpc_keepalive_timeout))
+                .layer(OversizeLayer)
+                .add_routes(routes.clone())
+                .serve_with_incoming_shutdown(incoming, ctx.stop.stopped())
+        };
+        // The kernel tells when the other end of a unix socket is gone. To ping there would only lose clients that have
+        // no thread to answer between calls: PHP workers, with the locks they hold.
+        let (tcp, unix) = (
+            serve(tcp, Some(ctx.config.grpc_keepalive_interval)),
+            serve(unix, None),
+        );
+        let serving = async { tokio::try_join!(tcp, unix).map(drop) };
         let tasks = vec![
             tokio::spawn(watch::run(ctx.clone())),
             tokio::spawn(compactor::run(ctx.clone(), ctx.config.auto_compaction)),

@@ -1,8 +1,11 @@
 //! The system calls that the standard library has no word for. The only unsafe code of this crate.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Takes the exclusive `flock` of `file`, or says that another open file description has it (`WouldBlock`).
 ///
@@ -32,4 +35,40 @@ pub(crate) fn block_all_signals() {
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
     }
+}
+
+/// Has `handler` run in each child that this process forks, before the fork returns there.
+pub(crate) fn on_fork_in_child(handler: unsafe extern "C" fn()) -> io::Result<()> {
+    // SAFETY: a function of this object; the C library forgets it when the object is unloaded.
+    let result = unsafe { libc::pthread_atfork(None, None, Some(handler)) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(result))
+    }
+}
+
+/// Closes a descriptor by its number. In a forked child, so that nobody there goes on to use it.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: closing is memory-safe for any number; the caller knows whose it is.
+    unsafe { libc::close(fd) };
+}
+
+/// The path that a unix socket is bound to, also that of an accepted connection; `None` for anything else.
+pub(crate) fn bound_path(socket: RawFd) -> Option<PathBuf> {
+    // SAFETY: all zeroes is a valid `sockaddr_un`.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    // SAFETY: `address` is writable for `length` bytes; any number may be asked for.
+    let result = unsafe { libc::getsockname(socket, (&raw mut address).cast(), &raw mut length) };
+    if result != 0 || address.sun_family != libc::AF_UNIX as libc::sa_family_t {
+        return None;
+    }
+    let path: Vec<u8> = address
+        .sun_path
+        .iter()
+        .map(|&c| c as u8)
+        .take_while(|&byte| byte != 0)
+        .collect();
+    (!path.is_empty()).then(|| OsStr::from_bytes(&path).into())
 }

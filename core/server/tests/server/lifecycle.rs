@@ -250,3 +250,35 @@ async fn an_authority_that_is_none_is_let_in() {
     .await;
     assert_eq!(answer, 1);
 }
+
+/// The first bytes of a client that speaks HTTP/2: preface and empty SETTINGS. It will answer nothing.
+const HTTP2_HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+const HTTP2_PING: &[u8] = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00cfgstore";
+
+#[tokio::test]
+async fn a_silent_client_is_dropped_on_tcp_but_not_on_the_hosts_socket() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start_with(|config| {
+        config.grpc_keepalive_interval = std::time::Duration::from_millis(20);
+        config.grpc_keepalive_timeout = std::time::Duration::from_millis(20);
+    })
+    .await;
+    let mut unix = tokio::net::UnixStream::connect(server.server.socket())
+        .await
+        .unwrap();
+    unix.write_all(HTTP2_HELLO).await.unwrap();
+    let address = server.server.urls()[0].trim_start_matches("http://").to_owned();
+    let mut tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+    tcp.write_all(HTTP2_HELLO).await.unwrap();
+    let mut received = Vec::new();
+    // Ends, or is reset, once no ping was answered.
+    let _ = soon(tcp.read_to_end(&mut received)).await;
+
+    // As a PHP worker that was busy with something else for as long.
+    unix.write_all(HTTP2_PING).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"cfgstore") {
+        let n = soon(unix.read_buf(&mut answer)).await.unwrap();
+        assert_ne!(n, 0, "the connection over the unix socket was closed");
+    }
+}
