@@ -1,0 +1,46 @@
+# cfgstore: `make demo` shows it, `make test` proves it. Both install what they need and may be run again.
+SHELL := /bin/bash
+CARGO ?= cargo
+BUILD := build
+
+.PHONY: help setup build demo demo-stop test soak bench-php bench fmt clean
+
+help:
+	@echo "make demo       a PHP shop on cfgstore: php-fpm, nginx, a watcher, a lock"
+	@echo "make demo-stop  ends it"
+	@echo "make build      cfgstored, cfgctl, cfgstore.so, libcfgstore.so, libcfgstore.a, Python module, in build/"
+	@echo "make test       builds and runs every test (under 25 minutes on 2 cores)"
+	@echo "make soak       the same tests over many more seeds, for hours"
+	@echo "make bench      speed of the store, the log and the mirror"
+	@echo "make bench-php  nanoseconds of a read in PHP, beside its peers"
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	@scripts/build.sh $(BUILD)
+
+demo: build
+	@examples/shop/demo.sh start
+
+demo-stop:
+	@examples/shop/demo.sh stop
+
+test: setup
+	@scripts/test.sh
+
+soak: setup
+	@scripts/soak.sh
+
+bench-php: build
+	@php-ext/bench/bench.sh
+
+bench: setup
+	@scripts/bench.sh
+
+fmt:
+	@$(CARGO) fmt --all
+
+clean: demo-stop
+	@rm -rf $(BUILD) demo
+	@$(CARGO) clean

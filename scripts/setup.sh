@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the build, the demo and the tests need and this machine lacks. Only apt and a Rust
+# toolchain are assumed. Prints nothing and takes well under a second when everything is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v cargo >/dev/null; then
+    echo "setup: no Rust toolchain found: install Rust 1.88 or newer (https://rustup.rs), then run this again" >&2
+    exit 1
+fi
+
+# command or file that proves a package is there : package
+needed=(
+    "php8.2:php8.2-cli" "php-config8.2:php8.2-dev" "php-fpm8.2:php8.2-fpm" "php-cgi8.2:php8.2-cgi"
+    "/usr/lib/php/20220829/apcu.so:php8.2-apcu" "/usr/lib/php/20220829/opcache.so:php8.2-opcache"
+    "/usr/lib/php/20220829/curl.so:php8.2-curl"
+    "nginx:nginx-light" "etcdctl:etcd-client" "etcd:etcd-server" "curl:curl" "cc:gcc" "python3:python3"
+    "valgrind:valgrind" "setpriv:util-linux"
+)
+
+missing=()
+for pair in "${needed[@]}"; do
+    probe=${pair%%:*} package=${pair##*:}
+    case $probe in
+        /*) [ -e "$probe" ] || missing+=("$package") ;;
+        *) PATH="$PATH:/usr/sbin:/sbin" command -v "$probe" >/dev/null || missing+=("$package") ;;
+    esac
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "setup: missing packages: ${missing[*]}; install them as root" >&2; exit 1; }
+    sudo=(sudo)
+fi
+echo "setup: installing ${missing[*]}"
+
+# Debian starts nginx, php-fpm and etcd when their packages are installed. The demo and the tests run their own,
+# on loopback and free ports, so the machine's services are not started (policy-rc.d exit 101 says "not allowed").
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee $policy >/dev/null
+    "${sudo[@]}" chmod +x $policy
+    trap '"${sudo[@]}" rm -f $policy' EXIT
+fi
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds everything and runs every test, with a progress line for each step and a count at the end.
+# Each step's whole output is in target/test-logs/; a failed step prints its end, and the others still run.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build
+target=${CARGO_TARGET_DIR:-$PWD/target}
+logs=$target/test-logs
+mkdir -p "$logs"
+passed=0 failed=0 started=$SECONDS
+
+# step NAME COMMAND…: counts what the test runners in its output count; a step without a runner counts as one test
+step() {
+    local name=$1 log="$logs/${1// /-}.log" from=$SECONDS ok=1 p f
+    shift
+    printf '%-44s' "$name …"
+    "$@" >"$log" 2>&1 </dev/null || ok=0
+    read -r p f < <(awk '
+        /^test result: /                  { p += $4; f += $6; seen = 1 }            # cargo test
+        /^[0-9]+ passed, [0-9]+ failed$/  { p += $1; f += $3; seen = 1 }            # our own runners
+        END                               { print seen ? p : -1, f + 0 }' "$log")
+    if [ "$p" -lt 0 ]; then p=$ok f=$((1 - ok)); fi
+    if [ "$ok" -eq 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f))
+    if [ "$ok" -eq 1 ]; then
+        printf ' ok    %4d passed  %4ds\n' "$p" $((SECONDS - from))
+    else
+        printf ' FAILED  %d passed, %d failed  %ds, %s:\n' "$p" "$f" $((SECONDS - from)) "$log"
+        tail -n 60 "$log" | sed 's/^/    /'
+    fi
+}
+
+step "format"                      cargo fmt --all --check
+step "dependency audit"            python3 scripts/audit.py
+step "release build"               scripts/build.sh build
+step "clippy"                      cargo clippy --locked --workspace --all-targets -- -D warnings
+step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --exclude cfgstore-tests
+step "build of the tests"          cargo test --locked --workspace --no-run
+step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
+step "extension tests"             php-ext/run-tests.sh
+step "extension tests under valgrind" php-ext/run-tests.sh --valgrind
+step "python tests"                scripts/test-python.sh
+step "php examples"                scripts/test-examples.sh
+step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
+step "demo"                        scripts/test-demo.sh
+
+echo
+echo "took $((SECONDS - started)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
