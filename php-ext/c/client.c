@@ -107,9 +107,14 @@ ZEND_FUNCTION(cfgstore_get)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_ZVAL(fallback)
 	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = cfg_scope_default();
+	cfg_scope *scope = CFG_G(default_scope);
 	if (UNEXPECTED(!scope)) {
-		RETURN_THROWS();
+		CoreError error;
+		scope = cfg_scope_default(&error);
+		if (!scope) {
+			cfg_throw(&error);
+			return;
+		}
 	}
 	read_value(scope, key, fallback, return_value);
 }
@@ -122,7 +127,7 @@ ZEND_METHOD(Cfgstore_Client, has)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_slot *slot = cfg_scope_find(THIS_CLIENT()->scope, key);
 	if (UNEXPECTED(!slot)) {
-		RETURN_THROWS();
+		return;
 	}
 	RETURN_BOOL(!Z_ISUNDEF(slot->value));
 }
@@ -136,23 +141,28 @@ ZEND_METHOD(Cfgstore_Client, all)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !cfg_source_move(scope->source)) {
-		RETURN_THROWS();
+		return;
 	}
 	const CoreRecord *records;
 	size_t count;
 	CoreError error;
 	if (!cfgstore_core_scan(scope->source->core, cfg_bytes(scope->prefix), cfg_bytes(prefix), &records, &count, &error)) {
 		cfg_throw(&error);
-		RETURN_THROWS();
+		return;
 	}
 	array_init_size(return_value, (uint32_t) count);
 	for (size_t i = 0; i < count; i++) {
 		size_t skip = ZSTR_LEN(scope->prefix);
 		zend_string *key = zend_string_init((const char *) records[i].key.data + skip, records[i].key.len - skip, 0);
 		cfg_slot *slot = cfg_scope_load_record(scope, key, &records[i]);
-		Z_TRY_ADDREF(slot->value);
-		zend_symtable_update(Z_ARRVAL_P(return_value), key, &slot->value);
+		if (slot) {
+			Z_TRY_ADDREF(slot->value);
+			zend_symtable_update(Z_ARRVAL_P(return_value), key, &slot->value);
+		}
 		zend_string_release(key);
+		if (!slot) {
+			return;
+		}
 	}
 }
 
@@ -179,13 +189,16 @@ ZEND_METHOD(Cfgstore_Client, entry)
 	cfg_scope *scope = opened(THIS_CLIENT());
 	CoreRecord record;
 	if (!look_up(scope, key, &record)) {
-		RETURN_THROWS();
+		return;
 	}
 	if (!record.found) {
 		throw_absent(scope, key);
-		RETURN_THROWS();
+		return;
 	}
-	cfg_new_entry(return_value, key, cfg_scope_load_record(scope, key, &record), &record);
+	cfg_slot *slot = cfg_scope_load_record(scope, key, &record);
+	if (slot) {
+		cfg_new_entry(return_value, key, slot, &record);
+	}
 }
 
 ZEND_METHOD(Cfgstore_Client, getBytes)
@@ -199,14 +212,14 @@ ZEND_METHOD(Cfgstore_Client, getBytes)
 	cfg_scope *scope = opened(THIS_CLIENT());
 	CoreRecord record;
 	if (!look_up(scope, key, &record)) {
-		RETURN_THROWS();
+		return;
 	}
 	if (record.found) {
 		RETURN_STRINGL((const char *) record.value.data, record.value.len);
 	}
 	if (ZEND_NUM_ARGS() < 2) {
 		throw_absent(scope, key);
-		RETURN_THROWS();
+		return;
 	}
 	if (!fallback) {
 		RETURN_NULL();
@@ -282,7 +295,7 @@ ZEND_METHOD(Cfgstore_Client, put)
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !check_condition(unconditional, &if_revision, 3)
 			|| !store_value(scope, key, value, if_revision, &revision)) {
-		RETURN_THROWS();
+		return;
 	}
 	RETURN_LONG(revision);
 }
@@ -300,7 +313,7 @@ ZEND_METHOD(Cfgstore_Client, putBytes)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !check_condition(unconditional, &if_revision, 3) || !store(scope, key, bytes, if_revision, &revision)) {
-		RETURN_THROWS();
+		return;
 	}
 	RETURN_LONG(revision);
 }
@@ -317,7 +330,7 @@ ZEND_METHOD(Cfgstore_Client, delete)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !check_condition(unconditional, &if_revision, 2) || !erase(scope, key, if_revision, &revision)) {
-		RETURN_THROWS();
+		return;
 	}
 	RETURN_LONG(revision);
 }
@@ -358,11 +371,11 @@ ZEND_METHOD(Cfgstore_Client, watch)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !check_start(scope->source, from_here, &from_revision)) {
-		RETURN_THROWS();
+		return;
 	}
 	if (!endless && !(timeout >= 0)) {
 		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, or null to watch without end");
-		RETURN_THROWS();
+		return;
 	}
 	cfg_new_watch(return_value, owned_by(THIS_CLIENT()), prefix, !endless, timeout, from_revision);
 }
@@ -379,7 +392,7 @@ ZEND_METHOD(Cfgstore_Client, subscribe)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !check_start(scope->source, from_here, &from_revision)) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_new_subscription(return_value, owned_by(THIS_CLIENT()), prefix, from_revision);
 }
@@ -395,7 +408,7 @@ ZEND_METHOD(Cfgstore_Client, lock)
 		Z_PARAM_DOUBLE(wait)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!opened(THIS_CLIENT())) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_new_lock(return_value, owned_by(THIS_CLIENT()), name, ttl, wait);
 }
@@ -404,7 +417,7 @@ ZEND_METHOD(Cfgstore_Client, transaction)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
 	if (!opened(THIS_CLIENT())) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_new_transaction(return_value, owned_by(THIS_CLIENT()));
 }
@@ -416,7 +429,7 @@ ZEND_METHOD(Cfgstore_Client, revision)
 	ZEND_PARSE_PARAMETERS_NONE();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !cfg_source_move(scope->source)) {
-		RETURN_THROWS();
+		return;
 	}
 	RETURN_LONG((zend_long) scope->source->revision);
 }
@@ -426,7 +439,7 @@ ZEND_METHOD(Cfgstore_Client, refresh)
 	ZEND_PARSE_PARAMETERS_NONE();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !cfg_source_refresh(scope->source)) {
-		RETURN_THROWS();
+		return;
 	}
 	RETURN_LONG((zend_long) scope->source->revision);
 }
@@ -436,7 +449,7 @@ ZEND_METHOD(Cfgstore_Client, pin)
 	ZEND_PARSE_PARAMETERS_NONE();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope || !cfg_source_move(scope->source)) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_source_pin(scope->source);
 	RETURN_LONG((zend_long) scope->source->revision);
@@ -447,7 +460,7 @@ ZEND_METHOD(Cfgstore_Client, unpin)
 	ZEND_PARSE_PARAMETERS_NONE();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_source_unpin(scope->source);
 }
@@ -457,7 +470,7 @@ ZEND_METHOD(Cfgstore_Client, status)
 	ZEND_PARSE_PARAMETERS_NONE();
 	cfg_scope *scope = opened(THIS_CLIENT());
 	if (!scope) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_new_status(return_value, scope->source);
 }
@@ -498,16 +511,18 @@ ZEND_METHOD(Cfgstore_Client, __construct)
 	if (endpoint_list) {
 		if (!join_endpoints(endpoint_list, &joined)) {
 			smart_str_free(&joined);
-			RETURN_THROWS();
+			return;
 		}
 		endpoints = joined.s ? joined.s : zend_empty_string;
 	}
+	CoreError error;
 	cfg_scope *scope = prefix || endpoints || !default_timeout
-		? cfg_scope_open(prefix, endpoints, default_timeout ? CFG_G(settings).timeout : timeout)
-		: cfg_scope_default();
+		? cfg_scope_open(prefix, endpoints, default_timeout ? CFG_G(settings).timeout : timeout, &error)
+		: cfg_scope_default(&error);
 	smart_str_free(&joined);
 	if (!scope) {
-		RETURN_THROWS();
+		cfg_throw(&error);
+		return;
 	}
 	set_scope(THIS_CLIENT(), scope);
 }

@@ -23,24 +23,27 @@ typedef struct step {
 
 static bool encode_value(smart_str *json, zval *value, const step *at, uint32_t depth);
 
+/* In quotes, and readable whatever bytes it has. */
+static void append_quoted(smart_str *path, const zend_string *key)
+{
+	zval name;
+	ZVAL_STR(&name, (zend_string *) key);
+	php_json_encode_ex(path, &name, LEAF_OPTIONS | PHP_JSON_INVALID_UTF8_SUBSTITUTE, 1);
+}
+
 static void append_path(smart_str *path, const step *at)
 {
 	if (!at) {
 		return;
 	}
 	append_path(path, at->outer);
-	if (at->property) {
-		smart_str_appends(path, "->");
-		smart_str_append(path, (zend_string *) at->key);
-	} else if (at->key) {
-		smart_str_appends(path, "['");
-		smart_str_append(path, (zend_string *) at->key);
-		smart_str_appends(path, "']");
+	smart_str_appends(path, at->property ? "->{" : "[");
+	if (at->key) {
+		append_quoted(path, at->key);
 	} else {
-		smart_str_appendc(path, '[');
-		smart_str_append_unsigned(path, at->index);
-		smart_str_appendc(path, ']');
+		smart_str_append_long(path, (zend_long) at->index);
 	}
+	smart_str_appendc(path, at->property ? '}' : ']');
 }
 
 static bool refuse(const step *at, const char *why)
@@ -65,6 +68,8 @@ static bool encode_leaf(smart_str *json, zval *value, const step *at)
 		return true;
 	}
 	switch (error) {
+		case PHP_JSON_ERROR_NONE:
+			return false; /* an exception, or memory_limit, which this engine reports when the call is over */
 		case PHP_JSON_ERROR_UTF8:
 			return refuse(at, "it is not valid UTF-8; use putBytes() for binary data");
 		case PHP_JSON_ERROR_INF_OR_NAN:
@@ -72,7 +77,7 @@ static bool encode_leaf(smart_str *json, zval *value, const step *at)
 		case PHP_JSON_ERROR_NON_BACKED_ENUM:
 			return refuse(at, "an enum case without a value has no JSON form");
 		default:
-			return EG(exception) ? false : refuse(at, "it has no JSON form");
+			return refuse(at, "it has no JSON form");
 	}
 }
 

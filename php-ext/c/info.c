@@ -42,12 +42,12 @@ void cfg_info(zend_module_entry *zend_module)
 	php_info_print_table_row(2, "Value mode", cfg_value_mode_name(cfg_effective_value_mode()));
 	php_info_print_table_row(2, "Reads see", cfg_effective_consistency() == CFG_READS_REQUEST
 		? "one revision per request" : "the newest revision");
-	cfg_scope *scope = cfg_scope_default();
+	CoreError error;
+	cfg_scope *scope = cfg_scope_default(&error);
 	if (scope) {
 		print_state(scope->source);
 	} else {
-		php_info_print_table_row(2, "Mirror state", "the settings name no store");
-		zend_clear_exception();
+		row("Trouble", (CoreBytes) {error.message, error.message_len}, "none");
 	}
 	php_info_print_table_end();
 	DISPLAY_INI_ENTRIES();

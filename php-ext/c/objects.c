@@ -50,6 +50,7 @@ void cfg_objects_register(void)
 	cfg_declare_readonly(entry_ce, "version", TYPE(MAY_BE_LONG));
 
 	change_type_ce = zend_register_internal_enum("Cfgstore\\ChangeType", IS_STRING, NULL);
+	change_type_ce->ce_flags |= ZEND_ACC_FINAL; /* as an enum in PHP; some engines leave it out */
 	zval value;
 	ZVAL_STR(&value, zend_string_init_interned(ZEND_STRL("put"), 1));
 	zend_enum_add_case_cstr(change_type_ce, "Put", &value);

@@ -64,11 +64,11 @@ typedef struct {
 } cfg_graveyard;
 
 /*
- * Decodes stored bytes: JSON as json_decode($bytes, true) does, anything else as a string. May bail out (memory_limit).
- * With `immutable`, *block is the block that holds the value (NULL if the value needs none) and the value is not counted;
+ * Decodes stored bytes: JSON as json_decode($bytes, true) does, anything else as a string. At memory_limit it bails out, or,
+ * where the engine reports that later, gives null and answers false: then nothing more is to be done. With `immutable`, *block is the block that holds the value (NULL if the value needs none) and the value is not counted;
  * otherwise the value is an ordinary one that the caller owns.
  */
-void cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block);
+bool cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block);
 
 void cfg_block_bury(cfg_block *block);
 void cfg_graveyard_sweep(void);   /* at the start of a request only */
@@ -116,9 +116,10 @@ struct _cfg_scope {
 	cfg_scope *next;
 };
 
-/* The scope for the settings of the moment, with these instead where given. NULL with an exception. */
-cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout);
-cfg_scope *cfg_scope_default(void);
+/* The scope for the settings of the moment, with these instead where given. NULL with `error`. */
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout, CoreError *error);
+cfg_scope *cfg_scope_default(CoreError *error);
+/* NULL with an exception, or with a fatal error on its way. */
 cfg_slot *cfg_scope_load(cfg_scope *scope, zend_string *key);
 cfg_slot *cfg_scope_load_record(cfg_scope *scope, zend_string *key, const CoreRecord *record);
 bool cfg_source_move(cfg_source *source);

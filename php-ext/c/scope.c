@@ -171,7 +171,9 @@ cfg_slot *cfg_scope_load_record(cfg_scope *scope, zend_string *key, const CoreRe
 	ZVAL_UNDEF(&value);
 	if (record->found) {
 		bool immutable = cfg_effective_value_mode() == CFG_VALUES_IMMUTABLE && cfg_graveyard_has_room();
-		cfg_decode(&value, record->value, immutable, &block); /* may bail out: nothing is held yet */
+		if (!cfg_decode(&value, record->value, immutable, &block)) { /* or it bails out: nothing is held yet */
+			return NULL;
+		}
 		if (!immutable && Z_REFCOUNTED(value)) {
 			scope->has_counted = true;
 		}
@@ -223,7 +225,7 @@ static bool same(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static cfg_source *open_source(const char *endpoints, double timeout)
+static cfg_source *open_source(const char *endpoints, double timeout, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	for (cfg_source *source = CFG_G(sources); source; source = source->next) {
@@ -240,10 +242,8 @@ static cfg_source *open_source(const char *endpoints, double timeout)
 		.autostart = settings->autostart,
 		.timeout_secs = timeout,
 	};
-	CoreError error;
-	CoreSource *core = cfgstore_core_source_open(&core_settings, &error);
+	CoreSource *core = cfgstore_core_source_open(&core_settings, error);
 	if (!core) {
-		cfg_throw(&error);
 		return NULL;
 	}
 	cfg_source *source = pecalloc(1, sizeof(cfg_source), 1);
@@ -298,14 +298,14 @@ static void evict_idle(void)
 	}
 }
 
-cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout)
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	CoreBytes wanted = prefix ? cfg_bytes(prefix) : cfg_cstring(settings->prefix);
 	if (CFG_G(scope_count) >= IDLE_SCOPES) {
 		evict_idle();
 	}
-	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints, timeout);
+	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints, timeout, error);
 	if (!source) {
 		return NULL;
 	}
@@ -325,10 +325,10 @@ cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double ti
 	return scope;
 }
 
-cfg_scope *cfg_scope_default(void)
+cfg_scope *cfg_scope_default(CoreError *error)
 {
 	if (UNEXPECTED(!CFG_G(default_scope))) {
-		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, CFG_G(settings).timeout);
+		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, CFG_G(settings).timeout, error);
 	}
 	return CFG_G(default_scope);
 }

@@ -74,7 +74,7 @@ cfg_consistency cfg_effective_consistency(void)
 /* At startup PHP goes on with the default, so it is a warning; in a running script it is an exception. */
 static zend_result refuse(const zend_ini_entry *entry, const zend_string *value, int stage, const char *expected)
 {
-	if (stage == ZEND_INI_STAGE_RUNTIME) {
+	if (stage == ZEND_INI_STAGE_RUNTIME && EG(current_execute_data)) {
 		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "%s cannot be \"%s\": expected %s",
 			ZSTR_VAL(entry->name), ZSTR_VAL(value), expected);
 	} else {

@@ -32,7 +32,7 @@ static int flush_nothing(php_stream *stream)
 
 static int cast(php_stream *stream, int as, void **result)
 {
-	switch (as & PHP_STREAM_CAST_MASK) {
+	switch (as) {
 		case PHP_STREAM_AS_FD_FOR_SELECT:
 		case PHP_STREAM_AS_FD:
 		case PHP_STREAM_AS_SOCKETD:

@@ -114,7 +114,7 @@ static ZEND_METHOD(Transaction, put)
 	ZEND_PARSE_PARAMETERS_END();
 	zend_string *json = cfg_encode(value);
 	if (!json) {
-		RETURN_THROWS();
+		return;
 	}
 	add(ZEND_THIS, CORE_STEP_PUT, key, cfg_bytes(json), 0, return_value);
 	zend_string_release(json);
@@ -144,7 +144,7 @@ static ZEND_METHOD(Transaction, commit)
 	ZEND_PARSE_PARAMETERS_NONE();
 	transaction_object *transaction = THIS_TRANSACTION();
 	if (!is_open(transaction)) {
-		RETURN_THROWS();
+		return;
 	}
 	cfg_source *source = transaction->owner.scope->source;
 	CoreTransaction *core = transaction->core;
@@ -153,7 +153,7 @@ static ZEND_METHOD(Transaction, commit)
 	CoreError error;
 	if (!cfgstore_core_transaction_commit(source->core, core, &revision, &error)) {
 		cfg_throw(&error);
-		RETURN_THROWS();
+		return;
 	}
 	cfg_source_wrote(source, revision);
 	RETURN_LONG((zend_long) revision);

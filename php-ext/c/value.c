@@ -138,24 +138,32 @@ static cfg_block *make_immutable(zval *value, uint32_t string_flags)
 	return block;
 }
 
-void cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block)
+bool cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block)
 {
+	*block = NULL;
 	/* The engine's scanner needs a zero byte after the text. */
 	zend_string *text = zend_string_init((const char *) bytes.data, bytes.len, 0);
 	/* json_last_error() of the application must not notice. */
-	php_json_error_code error = JSON_G(error_code);
+	php_json_error_code before = JSON_G(error_code);
+	JSON_G(error_code) = PHP_JSON_ERROR_NONE;
 	/* The engine's decoder counts one level more than its encoder. */
-	bool is_json = php_json_decode_ex(value, ZSTR_VAL(text), ZSTR_LEN(text), PHP_JSON_OBJECT_AS_ARRAY, CFG_MAX_DEPTH + 1) == SUCCESS;
-	JSON_G(error_code) = error;
-	*block = NULL;
-	if (is_json) {
+	zend_result result = php_json_decode_ex(value, ZSTR_VAL(text), ZSTR_LEN(text), PHP_JSON_OBJECT_AS_ARRAY, CFG_MAX_DEPTH + 1);
+	php_json_error_code error = JSON_G(error_code);
+	JSON_G(error_code) = before;
+	if (result == SUCCESS || error == PHP_JSON_ERROR_NONE) {
 		zend_string_release_ex(text, 0);
 	} else {
 		ZVAL_STR(value, text);
 	}
-	if (immutable) {
-		*block = make_immutable(value, is_json ? IS_STR_VALID_UTF8 : 0);
+	if (result != SUCCESS && error == PHP_JSON_ERROR_NONE) {
+		/* Nothing is wrong with the text: memory_limit is reached, and this engine says so only when the call is over. */
+		ZVAL_NULL(value);
+		return false;
 	}
+	if (immutable) {
+		*block = make_immutable(value, result == SUCCESS ? IS_STR_VALID_UTF8 : 0);
+	}
+	return true;
 }
 
 void cfg_block_bury(cfg_block *block)

@@ -209,7 +209,7 @@ static ZEND_METHOD(Subscription, next)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!(timeout >= 0)) {
 		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, 0.0 to take only what has arrived");
-		RETURN_THROWS();
+		return;
 	}
 	/* Not waiting must not depend on a clock. */
 	await(THIS_WATCH(), timeout > 0 ? after(timeout) : 0, return_value);
@@ -222,12 +222,12 @@ static ZEND_METHOD(Subscription, stream)
 	int descriptor = cfgstore_core_watch_fd(THIS_WATCH()->core, &error);
 	if (descriptor < 0) {
 		cfg_throw(&error);
-		RETURN_THROWS();
+		return;
 	}
 	php_stream *stream = cfg_stream_open(descriptor);
 	if (!stream) {
 		cfg_throw_kind(CFG_UNAVAILABLE, true, "cannot open a stream: %s", strerror(errno));
-		RETURN_THROWS();
+		return;
 	}
 	php_stream_to_zval(stream, return_value);
 }

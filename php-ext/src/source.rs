@@ -17,6 +17,9 @@ use crate::error::from_mirror;
 const CHECK_EVERY_MS: u64 = 1_000;
 /// The same while the mirror has been given up and its successor is not there yet.
 const CHECK_RETIRED_EVERY_MS: u64 = 10;
+/// The mirror shows a write within a millisecond; one that lets a reader wait for so long has a reason.
+const FIRST_PATIENCE: Duration = Duration::from_millis(50);
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// After a failed attempt to bring the agent back, reads go on for so long before the next one.
 const REVIVE_PAUSE: Duration = Duration::from_secs(10);
 
@@ -329,36 +332,46 @@ impl Source {
         Ok(seen)
     }
 
+    /// Waits, bounded, until the mirror shows a revision that is committed.
     fn wait_for(&mut self, at_least: i64) -> Result<u64, Error> {
         let deadline = Instant::now() + self.timeout;
+        let mut patience = FIRST_PATIENCE;
         loop {
             let seen = self.take_newest()?;
             if self.revision() >= at_least {
                 return Ok(seen);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let reader = self.reader.as_ref().ok_or_else(no_reader)?;
             if left.is_zero() {
-                let mut error = Error::new(
-                    ErrorKind::Timeout,
-                    format!(
-                        "the write is committed at revision {at_least}, but this host's mirror is still at revision {} \
-                         after {} s: read again later, or look at the agent's log",
-                        self.revision(),
-                        self.timeout.as_secs_f64(),
-                    ),
-                );
-                error.maybe_committed = true;
-                return Err(error);
+                return Err(self.never_shown(at_least));
             }
-            if reader.is_retired() {
-                self.next_check_ms = 0;
-                self.attach(0)?;
-                std::thread::sleep(Duration::from_millis(CHECK_RETIRED_EVERY_MS).min(left));
-            } else {
-                reader.wait(reader.generation(), left);
+            let reader = self.reader.as_ref().ok_or_else(no_reader)?;
+            if !reader.is_retired() && reader.wait(reader.generation(), left.min(patience)) {
+                continue;
             }
+            // The agent may have died between the commit and the publish: asking it brings the embedded store back.
+            if let Err(error) = self.client.status() {
+                self.trouble = Some(error.message);
+                std::thread::sleep(left.min(patience));
+            }
+            patience = (patience * 2).min(LAST_PATIENCE);
+            self.next_check_ms = 0;
+            self.attach(0)?;
         }
+    }
+
+    fn never_shown(&self, at_least: i64) -> Error {
+        let mut error = Error::new(
+            ErrorKind::Timeout,
+            format!(
+                "the write is committed at revision {at_least}, but this host's mirror is still at revision {} after \
+                 {} s: read again later, or look at the agent's log",
+                self.revision(),
+                self.timeout.as_secs_f64(),
+            ),
+        );
+        error.maybe_committed = true;
+        error
     }
 
     fn word(&self) -> Result<u64, Error> {

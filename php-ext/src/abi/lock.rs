@@ -91,10 +91,11 @@ pub unsafe extern "C" fn cfgstore_core_lock_free(lock: *mut CoreLock) {
 }
 
 fn seconds(name: &str, seconds: f64) -> Result<Duration, Error> {
-    Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT_SECS)).map_err(|_| {
-        Error::new(
-            ErrorKind::InvalidArgument,
-            format!("{name} is {seconds}; expected seconds, not negative"),
-        )
-    })
+    if seconds >= 0.0 {
+        return Ok(Duration::from_secs_f64(seconds.min(LONGEST_WAIT_SECS)));
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("{name} is {seconds}; expected seconds, not negative"),
+    ))
 }

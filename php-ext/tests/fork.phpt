@@ -1,0 +1,60 @@
+--TEST--
+Both sides of a fork go on, before and after first use
+--EXTENSIONS--
+pcntl
+--FILE--
+<?php
+require __DIR__ . '/setup.inc';
+function in_child(callable $body): string {
+    $file = tempnam(getenv('CFGSTORE_TEST_DIR'), 'child');
+    $pid = pcntl_fork();
+    if ($pid === 0) {
+        try { file_put_contents($file, $body()); } catch (Throwable $e) { file_put_contents($file, get_class($e) . ': ' . $e->getMessage()); }
+        exit(0);
+    }
+    pcntl_waitpid($pid, $status);
+    return file_get_contents($file) . ($status === 0 ? '' : " (status $status)");
+}
+echo 'before first use: ', in_child(function () { $c = client(); $c->put('a', 'child'); return $c->get('a') . ', ' . count($c->all()); }), "\n";
+$client = new Cfgstore\Client(prefix: test_prefix());
+check('the parent sees it', $client->get('a') === 'child');
+$value = $client->get('a');
+$client->put('b', [1, 2, 3]);
+$subscription = $client->subscribe();
+$subscription->next(0.1);
+$stream = $subscription->stream();
+$lock = $client->lock('l');
+echo 'after first use: ', in_child(function () use ($client, $subscription) {
+    $read = json_encode($client->get('b'));
+    $client->put('c', 'from the child');
+    $change = null;
+    while (($change = $subscription->next(20.0))->key !== 'c');
+    return "$read, {$client->get('c')}, {$change->value}, " . failure(fn () => $client->lock('l'));
+}), "\n";
+check('the parent reads what the child wrote', $client->get('c') === 'from the child');
+check('the parent writes', $client->put('d', 1) > 0 && $client->get('d') === 1);
+$seen = [];
+while (end($seen) !== 'd') { $seen[] = $subscription->next(20.0)?->key; }
+check('its subscription missed nothing', $seen === ['c', 'd']);
+check('and its lock is held', $lock->isHeld());
+$lock->release();
+$children = [];
+for ($i = 0; $i < 8; $i++) {
+    if (($children[] = pcntl_fork()) === 0) {
+        $client->put("many/$i", $i);
+        exit($client->get("many/$i") === $i && $client->get('b') === [1, 2, 3] ? 0 : 1);
+    }
+}
+$failed = 0;
+foreach ($children as $pid) { pcntl_waitpid($pid, $status); $failed += $status !== 0; }
+check('many children', $failed === 0 && array_sum($client->all('many/')) === 28);
+?>
+--EXPECT--
+before first use: child, 1
+ok - the parent sees it
+after first use: [1,2,3], from the child, from the child, TimeoutException: lock "/fork/l" is held by another; did not wait
+ok - the parent reads what the child wrote
+ok - the parent writes
+ok - its subscription missed nothing
+ok - and its lock is held
+ok - many children

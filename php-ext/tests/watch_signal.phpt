@@ -1,0 +1,39 @@
+--TEST--
+A watch runs signal handlers at once, and a handler can end it
+--FILE--
+<?php
+require __DIR__ . '/setup.inc';
+client()->put('x', 1);
+$code = <<<'PHP'
+pcntl_async_signals(true);
+pcntl_signal(SIGUSR1, function () { echo "handled\n"; });
+pcntl_signal(SIGTERM, function () { throw new Exception('told to end'); });
+$client = new Cfgstore\Client(prefix: '/watch_signal/');
+$changes = $client->watch('none/');
+echo "ready\n";
+try {
+    foreach ($changes as $change) { echo "unexpected\n"; }
+} catch (Exception $e) {
+    echo $e->getMessage(), "\n";
+}
+try { $client->subscribe('none/')->next(0.05); echo "and goes on\n"; } catch (Exception $e) { echo "unexpected\n"; }
+PHP;
+$process = php_start($code);
+echo fgets($process->output);
+pause(0.3); // lets it begin to wait; whether it does is not what is tested
+$pid = proc_get_status($process->handle)['pid'];
+posix_kill($pid, SIGUSR1);
+echo fgets($process->output);
+$sent = now();
+posix_kill($pid, SIGTERM);
+echo fgets($process->output), fgets($process->output);
+check('promptly', getenv('CFGSTORE_VALGRIND') || now() - $sent < 5);
+echo 'status ', proc_close($process->handle), "\n";
+?>
+--EXPECT--
+ready
+handled
+told to end
+and goes on
+ok - promptly
+status 0
