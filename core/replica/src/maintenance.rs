@@ -318,6 +318,7 @@ impl Worker {
     }
 
     fn checkpoint(&mut self, position: &Position) -> Result<(), String> {
+        let dir = self.start.dir.clone();
         let mut attempt = || {
             let mut checkpoint = match self.start.checkpoint.take() {
                 Some(checkpoint) => checkpoint,
@@ -330,6 +331,11 @@ impl Worker {
         attempt().map_err(|error| {
             // It was dropped on the way, and the next attempt builds it anew.
             tracing::error!(%error, "taking a checkpoint failed; it is built anew next time");
+            if error.is_out_of_space()
+                && let Err(error) = checkpoint::remove(&dir)
+            {
+                tracing::warn!(%error, "the checkpoint's space could not be given back");
+            }
             error.to_string()
         })
     }

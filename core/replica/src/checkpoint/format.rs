@@ -16,9 +16,27 @@ pub(crate) const MANIFEST_KEY: &[u8] = b"m";
 pub(crate) const LEASE_PREFIX: u8 = b'l';
 /// First byte of a record's keys.
 pub(crate) const RECORD_PREFIX: u8 = b'r';
-/// A record is cut into values of at most this size, so that sled never puts one into a file of its own (a "blob"),
-/// which it would not sync.
-pub(crate) const CHUNK_BYTES: usize = 4096;
+/// Records are packed into pages of at most this size, so that sled has few items to keep; a larger record is a page of
+/// its own, cut into parts of this size. So no value is ever large enough for sled to put it into a file of its own (a
+/// "blob"), which it would not sync.
+pub(crate) const PART_BYTES: usize = 4096;
+/// Bytes of a record in a page before the record: its length.
+pub(crate) const ITEM_PREFIX_BYTES: usize = 4;
+
+/// Adds a record's bytes to a page.
+pub(crate) fn put_item(page: &mut Vec<u8>, bytes: &[u8]) {
+    // The settings bound a record far below 4 GiB.
+    page.put_u32_le(u32::try_from(bytes.len()).expect("a record is below 4 GiB"));
+    page.put_slice(bytes);
+}
+
+/// Takes a record's bytes off the front of a page.
+pub(crate) fn take_item<'a>(page: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (len, rest) = page.split_first_chunk::<ITEM_PREFIX_BYTES>()?;
+    let (item, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    *page = rest;
+    Some(item)
+}
 
 /// What the checkpoint holds, and how much: enough to notice anything missing, surplus or changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +136,7 @@ pub(crate) fn lease_key(id: i64) -> [u8; 9] {
     key
 }
 
-/// Key of a part of a record. Keys sort by seq, then part.
+/// Key of a part of a page: the seq of the first record that was in it. Keys sort by seq, then part.
 pub(crate) fn record_key(seq: u64, part: u32) -> [u8; 13] {
     let mut key = [RECORD_PREFIX; 13];
     key[1..9].copy_from_slice(&seq.to_be_bytes());
@@ -126,7 +144,7 @@ pub(crate) fn record_key(seq: u64, part: u32) -> [u8; 13] {
     key
 }
 
-/// Seq and part in a record's key.
+/// Seq and part in the key of a part of a page.
 pub(crate) fn parse_record_key(key: &[u8]) -> Option<(u64, u32)> {
     let rest = key.strip_prefix(&[RECORD_PREFIX])?;
     let (seq, part) = rest.split_first_chunk::<8>()?;

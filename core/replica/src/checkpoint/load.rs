@@ -5,9 +5,8 @@ use std::path::Path;
 
 use cfgstore_store::{StateLoader, Store, codec};
 
-use super::format::{
-    LEASE_PREFIX, MANIFEST_KEY, Manifest, ManifestError, item_hash, parse_record_key, unseal,
-};
+use super::format::{LEASE_PREFIX, MANIFEST_KEY, Manifest, ManifestError, item_hash, unseal};
+use super::pages::{Page, Pages};
 use super::sled_db::SledDb;
 use super::{Checkpoint, CheckpointError, Held};
 use crate::raft::types::StoredMembership;
@@ -34,7 +33,7 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
     let db = SledDb::open(dir)?;
     let Some(manifest) = db.get(MANIFEST_KEY)? else {
         // Created, but never written to.
-        return match db.items().next() {
+        return match db.any().next() {
             None => Ok(None),
             Some(_) => damaged("it has no manifest"),
         };
@@ -56,20 +55,18 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
         items: 0,
         sum: 0,
         bytes: 0,
-        record: None,
     };
-    for item in db.items() {
+    for item in db.with_prefix(LEASE_PREFIX) {
         let (key, value) = item?;
-        if key == MANIFEST_KEY {
-            continue;
-        }
-        reading.item(&key, &value)?;
+        reading.lease(&key, &value)?;
     }
-    reading.end_record()?;
+    for page in Pages::new(db.records()) {
+        reading.page(&page?)?;
+    }
     if (reading.items, reading.sum) != (manifest.items, manifest.sum) {
         return damaged(format!(
-            "it holds {} items, and {} of the same sum were expected",
-            reading.items, manifest.items
+            "of {} items, {} with the right sum were found",
+            manifest.items, reading.items
         ));
     }
     let store = reading.loader.finish().or_else(damaged)?;
@@ -101,49 +98,32 @@ struct Reading {
     items: u64,
     sum: u64,
     bytes: u64,
-    /// Seq, parts and bytes of the record being put together.
-    record: Option<(u64, u32, Vec<u8>)>,
 }
 
 impl Reading {
-    fn item(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
-        let Some(content) = unseal(key, value) else {
-            return damaged("an item has a wrong checksum");
-        };
+    fn count(&mut self, key: &[u8], value: &[u8]) {
         self.items += 1;
         self.sum = self.sum.wrapping_add(item_hash(value));
         self.bytes += (key.len() + value.len()) as u64;
-        // Leases sort before records.
-        if key.first() == Some(&LEASE_PREFIX) {
-            let lease = codec::decode_lease(content).or_else(damaged)?;
-            self.leases.insert(lease.id, lease.ttl_secs);
-            return self.loader.lease(lease).or_else(damaged);
-        }
-        let Some((seq, part)) = parse_record_key(key) else {
-            return damaged("a key is malformed");
-        };
-        match &mut self.record {
-            Some((current, parts, bytes)) if *current == seq && *parts == part => {
-                *parts += 1;
-                bytes.extend_from_slice(content);
-            }
-            _ if part == 0 => {
-                self.end_record()?;
-                self.record = Some((seq, 1, content.to_vec()));
-            }
-            _ => return damaged("a part of a record is missing"),
-        }
-        Ok(())
     }
 
-    fn end_record(&mut self) -> Result<(), CheckpointError> {
-        let Some((seq, _, bytes)) = self.record.take() else {
-            return Ok(());
+    fn lease(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
+        let Some(content) = unseal(key, value) else {
+            return damaged("a lease has a wrong checksum");
         };
-        let record = codec::decode_record(&bytes).or_else(damaged)?;
-        if record.meta.seq != seq {
-            return damaged("a record has the key of another");
+        self.count(key, value);
+        let lease = codec::decode_lease(content).or_else(damaged)?;
+        self.leases.insert(lease.id, lease.ttl_secs);
+        self.loader.lease(lease).or_else(damaged)
+    }
+
+    fn page(&mut self, page: &Page) -> Result<(), CheckpointError> {
+        for (key, value) in &page.parts {
+            self.count(key, value);
         }
-        self.loader.record(record).or_else(damaged)
+        for record in page.records() {
+            self.loader.record(record?.0).or_else(damaged)?;
+        }
+        Ok(())
     }
 }

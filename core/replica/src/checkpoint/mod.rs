@@ -6,6 +6,7 @@
 
 pub(crate) mod format;
 mod load;
+mod pages;
 mod sled_db;
 
 use std::collections::BTreeMap;
@@ -14,20 +15,29 @@ use std::path::{Path, PathBuf};
 use cfgstore_store::{StateHeader, codec};
 use thiserror::Error;
 
+use crate::disk::is_out_of_space;
 use crate::position::Position;
 use crate::wal::format::LogId;
 use crate::wal::log::Owner;
-use format::{CHUNK_BYTES, MANIFEST_KEY, Manifest, item_hash, lease_key, record_key, seal};
+use format::{
+    ITEM_PREFIX_BYTES, MANIFEST_KEY, Manifest, PART_BYTES, item_hash, lease_key, put_item, record_key, seal,
+};
+use pages::Pages;
 use sled_db::{Changes, SledDb};
 
 pub(crate) use load::load;
-pub(crate) use sled_db::{folder_bytes, wait_unlocked};
+pub(crate) use sled_db::{folder_bytes, remove, wait_unlocked};
 
 /// Why the checkpoint cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum CheckpointError {
-    #[error("sled failed to {action}: {reason}")]
-    Sled { action: &'static str, reason: String },
+    #[error("sled failed to {action}: {source}")]
+    Sled {
+        action: &'static str,
+        source: sled::Error,
+    },
+    #[error("the checkpoint is closed")]
+    Closed,
     #[error("sled panicked while it was to {0}")]
     Panicked(&'static str),
     #[error("the checkpoint is damaged: {0}")]
@@ -46,11 +56,25 @@ pub(crate) enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// The disk is full; what the checkpoint takes there is better given back.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        match self {
+            CheckpointError::Sled {
+                source: sled::Error::Io(source),
+                ..
+            }
+            | CheckpointError::Io { source, .. } => is_out_of_space(source),
+            _ => false,
+        }
+    }
+}
+
 /// Changes above this size are written as several batches, between two manifests.
 const BATCH_BYTES: usize = 4 << 20;
 /// sled does not shrink; when its files exceed live data by this factor and this many bytes, they are built anew.
 const REBUILD_FACTOR: u64 = 4;
-const REBUILD_MIN_BYTES: u64 = 64 << 20;
+const REBUILD_MIN_BYTES: u64 = if cfg!(test) { 8 << 20 } else { 64 << 20 };
 
 /// An open checkpoint.
 pub(crate) struct Checkpoint {
@@ -242,7 +266,7 @@ impl<'a> Update<'a> {
         self.remove(key, &value)
     }
 
-    /// Only a compaction drops records.
+    /// Only a compaction drops records. What is left of a page keeps the page's key.
     fn remove_compacted(&mut self) -> Result<(), CheckpointError> {
         let Some(old) = self
             .old
@@ -256,31 +280,55 @@ impl<'a> Update<'a> {
             .records_in_seq_order()
             .map(|record| record.seq())
             .peekable();
-        for item in self.db.records() {
-            let (key, value) = item?;
-            let Some((seq, _)) = format::parse_record_key(&key) else {
-                return Err(CheckpointError::Damaged("a key is malformed".to_owned()));
-            };
-            if seq >= old.next_seq {
+        let mut is_kept = |seq: u64| {
+            while kept.next_if(|kept| *kept < seq).is_some() {}
+            kept.peek() == Some(&seq)
+        };
+        for page in Pages::new(self.db.records()) {
+            let page = page?;
+            if page.seq >= old.next_seq {
                 break;
             }
-            while kept.next_if(|kept| *kept < seq).is_some() {}
-            if kept.peek() != Some(&seq) {
-                self.remove(&key, &value)?;
+            let mut left = Vec::with_capacity(page.bytes.len());
+            for record in page.records() {
+                let (record, bytes) = record?;
+                if is_kept(record.meta.seq) {
+                    put_item(&mut left, bytes);
+                }
             }
+            if left.len() == page.bytes.len() {
+                continue;
+            }
+            for (key, value) in &page.parts {
+                self.remove(key, value)?;
+            }
+            self.insert_page(page.seq, &left)?;
         }
         Ok(())
     }
 
     fn add_records(&mut self) -> Result<(), CheckpointError> {
-        let mut bytes = Vec::new();
         let since = self.old.map_or(0, |old| old.next_seq);
+        let (mut page, mut page_seq, mut bytes) = (Vec::new(), 0, Vec::new());
         for record in self.position.state.records_since(since) {
             bytes.clear();
             codec::encode_record(&record, &mut bytes);
-            for (part, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
-                self.insert(&record_key(record.seq(), part as u32), chunk)?;
+            if page.len() + ITEM_PREFIX_BYTES + bytes.len() > PART_BYTES {
+                self.insert_page(page_seq, &page)?;
+                page.clear();
             }
+            if page.is_empty() {
+                page_seq = record.seq();
+            }
+            put_item(&mut page, &bytes);
+        }
+        self.insert_page(page_seq, &page)
+    }
+
+    /// Nothing is written for a page without records.
+    fn insert_page(&mut self, seq: u64, bytes: &[u8]) -> Result<(), CheckpointError> {
+        for (part, content) in bytes.chunks(PART_BYTES).enumerate() {
+            self.insert(&record_key(seq, part as u32), content)?;
         }
         Ok(())
     }

@@ -53,10 +53,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Chec
 fn guarded<T>(action: &'static str, call: impl FnOnce() -> sled::Result<T>) -> Result<T, CheckpointError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(CheckpointError::Sled {
-            action,
-            reason: error.to_string(),
-        }),
+        Ok(Err(source)) => Err(CheckpointError::Sled { action, source }),
         Err(_) => Err(CheckpointError::Panicked(action)),
     }
 }
@@ -82,10 +79,7 @@ impl SledDb {
     }
 
     fn db(&self) -> Result<&sled::Db, CheckpointError> {
-        self.db.as_ref().ok_or(CheckpointError::Sled {
-            action: "go on",
-            reason: "it is closed".to_owned(),
-        })
+        self.db.as_ref().ok_or(CheckpointError::Closed)
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, CheckpointError> {
@@ -94,13 +88,18 @@ impl SledDb {
     }
 
     /// All items in key order.
-    pub(super) fn items(&self) -> Items {
+    pub(super) fn any(&self) -> Items {
         Items(self.db.as_ref().map(|db| db.iter()))
+    }
+
+    /// The items whose key starts with this byte, in key order.
+    pub(super) fn with_prefix(&self, prefix: u8) -> Items {
+        Items(self.db.as_ref().map(|db| db.scan_prefix([prefix])))
     }
 
     /// The items of records, in order of seq and part.
     pub(super) fn records(&self) -> Items {
-        Items(self.db.as_ref().map(|db| db.scan_prefix([RECORD_PREFIX])))
+        self.with_prefix(RECORD_PREFIX)
     }
 
     pub(super) fn apply(&self, changes: Changes) -> Result<(), CheckpointError> {
@@ -210,7 +209,7 @@ pub(super) fn move_aside(dir: &Path) -> Result<(), CheckpointError> {
 }
 
 /// Removes a file or a folder with all it holds.
-pub(super) fn remove(path: &Path) -> Result<(), CheckpointError> {
+pub(crate) fn remove(path: &Path) -> Result<(), CheckpointError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),

@@ -254,3 +254,48 @@ fn a_change_larger_than_a_batch_is_all_or_unusable() {
         "the old one is kept for inspection"
     );
 }
+
+#[test]
+fn one_that_has_outgrown_its_content_is_built_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("checkpoint");
+    let mut store = small(&path);
+    let mut checkpoint = load(&path, OWNER).unwrap().unwrap().checkpoint;
+    let waste = path.join("waste");
+    std::fs::write(&waste, vec![1; REBUILD_MIN_BYTES as usize]).unwrap();
+    apply(
+        &mut store,
+        Command::Put(Put {
+            key: "new".into(),
+            value: "value".into(),
+            ..Put::default()
+        }),
+    );
+    checkpoint.update(&position(&store, 8)).unwrap();
+    assert!(!waste.exists());
+    assert!(checkpoint.disk_bytes() < REBUILD_MIN_BYTES);
+    checkpoint.close();
+    assert!(items(&load(&path, OWNER).unwrap().unwrap().store.state()) == items(&store.state()));
+}
+
+#[test]
+fn a_full_disk_is_told_from_damage() {
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let path = PathBuf::from("x");
+    assert!(
+        CheckpointError::Io {
+            action: "sync",
+            path,
+            source: full()
+        }
+        .is_out_of_space()
+    );
+    assert!(
+        CheckpointError::Sled {
+            action: "flush",
+            source: sled::Error::Io(full())
+        }
+        .is_out_of_space()
+    );
+    assert!(!CheckpointError::Damaged(String::new()).is_out_of_space());
+}
