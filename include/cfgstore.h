@@ -53,7 +53,7 @@
  *            touched. A watch goes on in both, each from where it was. Locks stay with the parent: in the child they
  *            are not held (CFGSTORE_LOCK_LOST), and releasing one there only frees the handle. A member inside the
  *            process (embedded:/dir) stays with the parent too: the child reaches it, as any other process may,
- *            while the parent lives. Do not fork while another thread is inside a function of this library; before
+ *            while the parent lives, and cannot run one of its own (CFGSTORE_UNSUPPORTED). Do not fork while another thread is inside a function of this library; before
  *            exec(), nothing needs to be done, since every descriptor is close-on-exec.
  * Panics.    None crosses this interface: a fault inside becomes CFGSTORE_INTERNAL.
  * Versions.  Structs of options begin with their size, so that a program and a library of different versions

@@ -49,6 +49,19 @@ class Forks(StoreTest):
         lock.release()
         watch.close()
 
+    def test_a_child_cannot_run_a_member_of_its_own(self):
+        other = "embedded:" + new_folder(self)
+
+        def child():
+            for address in [self.address, other]:
+                try:
+                    cfgstore.open(address)
+                    raise AssertionError("a member was started")
+                except cfgstore.Unsupported as error:
+                    assert "/cfgstore.sock" in str(error), error
+
+        self.assertEqual(in_child(child), "")
+
     def test_a_child_that_ends_as_python_does_ends_nothing_of_its_parents(self):
         # atexit runs in this child, and the client is freed there.
         script = """

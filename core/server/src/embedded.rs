@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use cfgstore_client::blocking::{Client, Mode};
+use cfgstore_client::host::HostPaths;
 use cfgstore_client::{Address, Error, ErrorKind, Options, Result};
 use cfgstore_replica::OpenError;
 
@@ -68,7 +69,8 @@ static MEMBERS: Mutex<Members> = Mutex::new(Members {
 });
 
 struct Members {
-    /// The process that started them. A forked child inherits the list, not the threads.
+    /// The process that started the first; 0: none was. A forked child inherits the list, not the threads, and can
+    /// start none either: sled believes that the threads it shares in a process are there.
     process: u32,
     running: Vec<Running>,
 }
@@ -101,6 +103,18 @@ impl MemberUse {
         }
         // Held until it serves, so that two threads do not start it twice, nor one while it is still ending.
         let mut members = lock_members();
+        let process = std::process::id();
+        if members.process != 0 && members.process != process {
+            let message = format!(
+                "cannot start the member in {}: this process was forked from one that ran a member, process {}; \
+                 talk to that one at unix://{}, or start this process anew with exec",
+                folder.display(),
+                members.process,
+                HostPaths::new(folder).socket().display()
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        members.process = process;
         // Two ways to write a folder are one member; a folder that is not there yet has one name.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let at = match members
@@ -129,7 +143,7 @@ impl MemberUse {
         Ok(MemberUse {
             folder: running.folder.clone(),
             socket: running.server.socket().to_owned(),
-            process: members.process,
+            process,
         })
     }
 }
@@ -158,6 +172,9 @@ impl Drop for MemberUse {
 /// fail from then on.
 pub fn end_all() {
     let mut members = lock_members();
+    if members.process != std::process::id() {
+        return;
+    }
     for running in members.running.drain(..) {
         running.server.shutdown();
     }
@@ -181,14 +198,7 @@ extern "C" fn after_fork_in_child() {
 }
 
 fn lock_members() -> MutexGuard<'static, Members> {
-    let mut members = MEMBERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = std::process::id();
-    if members.process != process {
-        // Their threads are not here, so there is nothing to end.
-        std::mem::forget(std::mem::take(&mut members.running));
-        members.process = process;
-    }
-    members
+    MEMBERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refused(folder: &Path, error: &StartError) -> Error {

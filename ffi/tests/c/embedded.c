@@ -1,6 +1,7 @@
 /* A member inside the process: shared by its stores, ended by the last, found again by the next, one process only. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,19 +41,41 @@ static void *come_and_go(void *address) {
     return NULL;
 }
 
-/* A child that inherited everything and lives on keeps nobody from opening the folder again. */
-static void reopen_beside_a_child(const char *address) {
-    cfgstore_t *store = open_store(address, "");
-    int alive[2];
+/* Forks a child that lives until `alive` is closed everywhere else. */
+static pid_t fork_child(int alive[2]) {
     char byte;
-    pid_t pid;
-    CHECK(pipe(alive) == 0);
-    pid = fork();
+    pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
         close(alive[1]);
         _exit(read(alive[0], &byte, 1) == 0 ? 0 : 1);
     }
+    return pid;
+}
+
+/* Another process, which has a member and a child, and dies. */
+static void die_beside_a_child(char **argv) {
+    cfgstore_t *store = open_store(argv[1], "");
+    int alive[2];
+    char byte = 0;
+    alive[0] = atoi(argv[2]);
+    alive[1] = atoi(argv[3]);
+    CHECK(has(store, "3"));
+    fork_child(alive);
+    CHECK(write(atoi(argv[4]), &byte, 1) == 1);
+    raise(SIGKILL);
+}
+
+/* A child that inherited everything and lives on keeps nobody from opening the folder again, whether the member that its
+ * parent had has ended or has died. */
+static void reopen_beside_a_child(const char *program, const char *address) {
+    cfgstore_t *store = open_store(address, "");
+    int alive[2], ready[2];
+    char byte = 0;
+    pid_t pid;
+
+    CHECK(pipe(alive) == 0 && pipe(ready) == 0);
+    pid = fork_child(alive);
     cfgstore_close(store);
     store = open_store(address, "");
     CHECK(has(store, "3"));
@@ -60,6 +83,25 @@ static void reopen_beside_a_child(const char *address) {
     close(alive[1]);
     close(alive[0]);
     CHECK(waitpid(pid, NULL, 0) == pid);
+
+    CHECK(pipe(alive) == 0);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        char fds[3][16];
+        snprintf(fds[0], sizeof fds[0], "%d", alive[0]);
+        snprintf(fds[1], sizeof fds[1], "%d", alive[1]);
+        snprintf(fds[2], sizeof fds[2], "%d", ready[1]);
+        execl(program, program, address, fds[0], fds[1], fds[2], (char *)NULL);
+        _exit(1);
+    }
+    CHECK(read(ready[0], &byte, 1) == 1);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    store = open_store(address, "");
+    CHECK(has(store, "3"));
+    cfgstore_close(store);
+    close(alive[1]);
+    close(alive[0]);
 }
 
 int main(int argc, char **argv) {
@@ -72,6 +114,8 @@ int main(int argc, char **argv) {
     int status, i;
     pid_t pid;
 
+    if (argc == 5)
+        die_beside_a_child(argv);
     CHECK(argc == 2 && strlen(argv[1]) < 400);
     first = open_store(argv[1], "");
     put(first, "1");
@@ -80,7 +124,7 @@ int main(int argc, char **argv) {
     second = open_store(again, "");
     CHECK(has(second, "1"));
 
-    /* Others reach it by its socket, but cannot run a second member there. */
+    /* Children reach it by its socket, but cannot run a member. */
     snprintf(socket, sizeof socket, "unix://%s/cfgstore.sock", strchr(argv[1], ':') + 1);
     pid = fork();
     CHECK(pid >= 0);
@@ -89,8 +133,8 @@ int main(int argc, char **argv) {
         cfgstore_options_t options = CFGSTORE_OPTIONS_INIT;
         options.address = argv[1];
         options.address_length = strlen(argv[1]);
-        EXPECT(CFGSTORE_UNAVAILABLE, cfgstore_open(&options, &third, &error));
-        CHECK(says("in use"));
+        EXPECT(CFGSTORE_UNSUPPORTED, cfgstore_open(&options, &third, &error));
+        CHECK(says("forked") && says(socket));
         third = open_store(socket, "");
         CHECK(has(third, "1"));
         put(third, "2");
@@ -121,7 +165,7 @@ int main(int argc, char **argv) {
     CHECK(has(first, "3"));
     cfgstore_close(first);
 
-    reopen_beside_a_child(argv[1]);
+    reopen_beside_a_child(argv[0], argv[1]);
     for (i = 0; i < 4; i++)
         CHECK(pthread_create(&thread[i], NULL, come_and_go, argv[1]) == 0);
     for (i = 0; i < 4; i++)
