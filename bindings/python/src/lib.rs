@@ -8,6 +8,7 @@ mod client;
 mod errors;
 mod held;
 mod lock;
+mod status;
 mod transaction;
 mod value;
 mod watch;
@@ -19,7 +20,7 @@ use cfgstore_server::embedded::{self, Store};
 use pyo3::prelude::*;
 
 use crate::argument::{Key, Seconds};
-use crate::client::{Client, Entry, Status};
+use crate::client::{Client, Entry};
 use crate::errors::IntoPython;
 
 /// Opens a store: one client, to be kept for the life of the program and shared by its threads.
@@ -98,7 +99,7 @@ fn cfgstore(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::add_to(module)?;
     module.add_class::<Client>()?;
     module.add_class::<Entry>()?;
-    module.add_class::<Status>()?;
+    module.add_class::<status::Status>()?;
     module.add_class::<watch::Watch>()?;
     module.add_class::<watch::Change>()?;
     module.add_class::<lock::Lock>()?;
