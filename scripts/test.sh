@@ -38,6 +38,7 @@ step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --lo
 step "build of the tests"          cargo test --locked --workspace --no-run
 step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
 step "extension tests"             php-ext/run-tests.sh
+step "extension tests, assertions on" scripts/test-extension-debug.sh
 step "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
