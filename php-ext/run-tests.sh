@@ -35,9 +35,9 @@ tests=()
 for argument; do
     case $argument in
         --valgrind)
-            options+=(-m --set-timeout 600)
+            options+=(-m --set-timeout 600 -d pcre.jit=0)
             export CFGSTORE_VALGRIND=1
-            export VALGRIND_OPTS="--suppressions=$PWD/tests/valgrind.supp --trace-children-skip=*/cfgstored,*/php*-fpm* --num-callers=30" ;;
+            export VALGRIND_OPTS="--suppressions=$PWD/tests/valgrind.supp --trace-children-skip=*/cfgstored,*/php*-fpm* --num-callers=30 --vgdb=no" ;;
         *) tests+=("$argument") ;;
     esac
 done

@@ -6,6 +6,7 @@ require __DIR__ . '/setup.inc';
 $client = client();
 $client->put('large', range(1, 100_000));
 $client->put('small', [1, 2]);
+putenv('USE_ZEND_ALLOC=1'); // under valgrind it is off, and with it memory_limit
 $code = <<<'PHP'
 $log = getenv('CFGSTORE_TEST_DIR') . '/memory_limit';
 $turn = (int) @filesize($log);
