@@ -26,7 +26,8 @@ step() {
         printf ' ok    %4d passed  %4ds\n' "$p" $((SECONDS - from))
     else
         printf ' FAILED  %d passed, %d failed  %ds, %s:\n' "$p" "$f" $((SECONDS - from)) "$log"
-        tail -n 60 "$log" | sed 's/^/    /'
+        # what failed, wherever it is in the log, then its end
+        { grep -aE -A12 '(^|\t)(FAIL|---- |error(\[|:)|thread .* panicked|.*\.\.\. FAILED)' "$log" | head -n 60; echo …; tail -n 15 "$log"; } | sed 's/^/    /'
     fi
 }
 
