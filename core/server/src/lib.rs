@@ -17,6 +17,7 @@ pub mod embedded;
 mod errors;
 mod flags;
 mod inherited;
+mod last_copy;
 mod listen;
 mod mirror_feed;
 mod mutex;

@@ -8,17 +8,16 @@ use cfgstore_mirror::{Change, Entry, Origin, Place, PublishError, Publisher, Pub
 use cfgstore_replica::Member;
 use cfgstore_store::{Range, Record, State};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
+use crate::last_copy::LastCopy;
 use crate::start_error::StartError;
 
 /// Keys that are cfgstore's own (locks, for one) and not configuration.
 const RESERVED_PREFIX: &[u8] = b"/_cfgstore/";
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
-/// The last copy on a real disk is at most this much older than the mirror.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// Where a mirror folder is made when the host has no tmpfs to write to: slower to publish, and as good to
 /// read.
@@ -60,9 +59,7 @@ impl MirrorFeed {
                     publisher: Some(publisher),
                     progress: progress_sender,
                     failing: None,
-                    last_copy,
-                    saved_revision: 0,
-                    saved_at: Instant::now(),
+                    last_copy: LastCopy::new(last_copy),
                 };
                 feed.first();
                 let dir = feed
@@ -139,9 +136,7 @@ struct Feed {
     progress: watch::Sender<MirrorProgress>,
     /// What is failing at present; it is logged once, not at every try.
     failing: Option<std::mem::Discriminant<PublishError>>,
-    last_copy: PathBuf,
-    saved_revision: i64,
-    saved_at: Instant,
+    last_copy: LastCopy,
 }
 
 enum Woken {
@@ -197,13 +192,15 @@ impl Feed {
                     if self.failing.is_some() {
                         self.publish(false);
                     }
-                    self.save_if_due();
+                    let published = self.publisher.as_ref().and_then(Publisher::current);
+                    self.last_copy.save_if_due(published);
                 }
                 Woken::Stop => break,
             }
         }
         self.publish(false);
-        self.save();
+        self.last_copy
+            .finish(self.publisher.as_ref().and_then(Publisher::current));
         if let Some(publisher) = self.publisher.take() {
             // Readers keep what is published; the next process goes on in the same folder.
             publisher.close();
@@ -284,27 +281,6 @@ impl Feed {
                 self.publish(true);
             }
             Err(error) => tracing::debug!(%error, "the mirror's heartbeat had a fault"),
-        }
-    }
-
-    fn save_if_due(&mut self) {
-        if self.saved_at.elapsed() >= SAVE_EVERY {
-            self.save();
-        }
-    }
-
-    fn save(&mut self) {
-        let published = self.progress.borrow().revision;
-        let Some(publisher) = &self.publisher else { return };
-        if published == self.saved_revision || publisher.generation() == 0 {
-            return;
-        }
-        self.saved_at = Instant::now();
-        match publisher.save_last_copy(&self.last_copy) {
-            Ok(()) => self.saved_revision = published,
-            Err(error) => {
-                tracing::warn!(%error, "the mirror's last copy could not be saved; it is tried again")
-            }
         }
     }
 }
