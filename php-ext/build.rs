@@ -7,8 +7,10 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const C_FILES: [&str; 13] = [
+const C_FILES: [&str; 15] = [
     "client.c",
+    "client_array.c",
+    "client_calls.c",
     "encode.c",
     "errors.c",
     "info.c",
@@ -22,7 +24,7 @@ const C_FILES: [&str; 13] = [
     "value.c",
     "watch.c",
 ];
-const ABI_FILES: [&str; 6] = ["mod", "lock", "source", "transaction", "types", "watch"];
+const ABI_FILES: [&str; 6] = ["lock", "source", "transaction", "types", "watch", "write"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);

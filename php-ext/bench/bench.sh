@@ -17,7 +17,7 @@ finish() {
 trap finish EXIT
 
 settings=(-n -d "extension=$build/cfgstore.so" -d "cfgstore.cfgstored=$build/cfgstored" -d "cfgstore.data_dir=$folder/store"
-    -d cfgstore.value_mode=immutable -d cfgstore.consistency=request -d opcache.enable_cli=1 -d opcache.validate_timestamps=0 -d apc.enable_cli=1)
+    -d cfgstore.value_mode=immutable -d cfgstore.consistency=request -d opcache.enable_cli=1 -d opcache.validate_timestamps=0 -d opcache.file_update_protection=0 -d apc.enable_cli=1)
 [ -e "$extensions/opcache.so" ] && settings+=(-d zend_extension=opcache)
 for name in apcu curl; do
     [ -e "$extensions/$name.so" ] && settings+=(-d "extension=$name")

@@ -2,12 +2,8 @@
 #include "php_cfgstore.h"
 #include "zend_interfaces.h"
 #include "zend_smart_str.h"
+#include "client.h"
 #include "client_arginfo.h"
-
-typedef struct {
-	cfg_scope *scope;
-	zend_object std;
-} client_object;
 
 static zend_class_entry *client_ce;
 static zend_object_handlers client_handlers;
@@ -17,15 +13,7 @@ static const uint64_t never = 0;
 static cfg_source unopened_source = {.word = &never, .seen = 1, .check_at_ms = UINT64_MAX};
 static cfg_scope unopened_scope = {.source = &unopened_source};
 
-static zend_always_inline client_object *from_object(zend_object *object)
-{
-	return (client_object *) ((char *) object - offsetof(client_object, std));
-}
-
-#define THIS_CLIENT() from_object(Z_OBJ_P(ZEND_THIS))
-
-/* The scope of a client that has been constructed, or NULL with an exception. */
-static cfg_scope *opened(client_object *client)
+cfg_scope *cfg_client_opened(cfg_client *client)
 {
 	if (UNEXPECTED(client->scope == &unopened_scope)) {
 		zend_throw_error(NULL, "The Cfgstore\\Client has not been constructed");
@@ -36,7 +24,7 @@ static cfg_scope *opened(client_object *client)
 
 static zend_object *create_client(zend_class_entry *ce)
 {
-	client_object *client = zend_object_alloc(sizeof(client_object), ce);
+	cfg_client *client = zend_object_alloc(sizeof(cfg_client), ce);
 	zend_object_std_init(&client->std, ce);
 	object_properties_init(&client->std, ce);
 	client->std.handlers = &client_handlers;
@@ -44,7 +32,7 @@ static zend_object *create_client(zend_class_entry *ce)
 	return &client->std;
 }
 
-static void set_scope(client_object *client, cfg_scope *scope)
+static void set_scope(cfg_client *client, cfg_scope *scope)
 {
 	if (client->scope != &unopened_scope) {
 		client->scope->users--;
@@ -57,13 +45,13 @@ static void set_scope(client_object *client, cfg_scope *scope)
 
 static void free_client(zend_object *object)
 {
-	set_scope(from_object(object), &unopened_scope);
+	set_scope(cfg_client_of(object), &unopened_scope);
 	zend_object_std_dtor(object);
 }
 
 /* ---- reading ---- */
 
-ZEND_COLD static void throw_absent(const cfg_scope *scope, const zend_string *key)
+ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *key)
 {
 	cfg_throw_kind(CFG_NOT_FOUND, false, "key \"%s\" does not exist%s%s%s at revision " ZEND_LONG_FMT
 		"; put it, or give get() a default",
@@ -82,7 +70,7 @@ static zend_always_inline void read_value(cfg_scope *scope, zend_string *key, zv
 	} else if (fallback) {
 		ZVAL_COPY(return_value, fallback);
 	} else {
-		throw_absent(scope, key);
+		cfg_throw_absent(scope, key);
 	}
 }
 
@@ -139,7 +127,7 @@ ZEND_METHOD(Cfgstore_Client, all)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_STR(prefix)
 	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope || !cfg_source_move(scope->source)) {
 		return;
 	}
@@ -186,13 +174,13 @@ ZEND_METHOD(Cfgstore_Client, entry)
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_STR(key)
 	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	CoreRecord record;
 	if (!look_up(scope, key, &record)) {
 		return;
 	}
 	if (!record.found) {
-		throw_absent(scope, key);
+		cfg_throw_absent(scope, key);
 		return;
 	}
 	cfg_slot *slot = cfg_scope_load_record(scope, key, &record);
@@ -209,7 +197,7 @@ ZEND_METHOD(Cfgstore_Client, getBytes)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_STR_OR_NULL(fallback)
 	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	CoreRecord record;
 	if (!look_up(scope, key, &record)) {
 		return;
@@ -218,7 +206,7 @@ ZEND_METHOD(Cfgstore_Client, getBytes)
 		RETURN_STRINGL((const char *) record.value.data, record.value.len);
 	}
 	if (ZEND_NUM_ARGS() < 2) {
-		throw_absent(scope, key);
+		cfg_throw_absent(scope, key);
 		return;
 	}
 	if (!fallback) {
@@ -227,207 +215,12 @@ ZEND_METHOD(Cfgstore_Client, getBytes)
 	RETURN_STR_COPY(fallback);
 }
 
-/* ---- writing ---- */
-
-static bool store(cfg_scope *scope, zend_string *key, zend_string *bytes, zend_long if_revision, zend_long *revision)
-{
-	int64_t written;
-	CoreError error;
-	if (!cfgstore_core_put(scope->source->core, cfg_bytes(scope->prefix), cfg_bytes(key), cfg_bytes(bytes),
-			if_revision, &written, &error)) {
-		cfg_throw(&error);
-		return false;
-	}
-	cfg_source_wrote(scope->source, written);
-	*revision = (zend_long) written;
-	return true;
-}
-
-static bool store_value(cfg_scope *scope, zend_string *key, zval *value, zend_long if_revision, zend_long *revision)
-{
-	zend_string *json = cfg_encode(value);
-	if (!json) {
-		return false;
-	}
-	bool stored = store(scope, key, json, if_revision, revision);
-	zend_string_release(json);
-	return stored;
-}
-
-static bool erase(cfg_scope *scope, zend_string *key, zend_long if_revision, zend_long *revision)
-{
-	int64_t erased;
-	CoreError error;
-	if (!cfgstore_core_delete(scope->source->core, cfg_bytes(scope->prefix), cfg_bytes(key), if_revision, &erased, &error)) {
-		cfg_throw(&error);
-		return false;
-	}
-	cfg_source_wrote(scope->source, erased);
-	*revision = (zend_long) erased;
-	return true;
-}
-
-/* An optional condition; -1 stands for none. */
-static bool check_condition(bool is_null, zend_long *if_revision, uint32_t argument)
-{
-	if (is_null) {
-		*if_revision = -1;
-	} else if (*if_revision < 0) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "argument #%u ($ifRevision) is " ZEND_LONG_FMT
-			"; expected a revision, or 0 for \"only if the key does not exist\"", argument, *if_revision);
-		return false;
-	}
-	return true;
-}
-
-ZEND_METHOD(Cfgstore_Client, put)
-{
-	zend_string *key;
-	zval *value;
-	zend_long if_revision, revision;
-	bool unconditional = true;
-	ZEND_PARSE_PARAMETERS_START(2, 3)
-		Z_PARAM_STR(key)
-		Z_PARAM_ZVAL(value)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_LONG_OR_NULL(if_revision, unconditional)
-	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
-	if (!scope || !check_condition(unconditional, &if_revision, 3)
-			|| !store_value(scope, key, value, if_revision, &revision)) {
-		return;
-	}
-	RETURN_LONG(revision);
-}
-
-ZEND_METHOD(Cfgstore_Client, putBytes)
-{
-	zend_string *key, *bytes;
-	zend_long if_revision, revision;
-	bool unconditional = true;
-	ZEND_PARSE_PARAMETERS_START(2, 3)
-		Z_PARAM_STR(key)
-		Z_PARAM_STR(bytes)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_LONG_OR_NULL(if_revision, unconditional)
-	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
-	if (!scope || !check_condition(unconditional, &if_revision, 3) || !store(scope, key, bytes, if_revision, &revision)) {
-		return;
-	}
-	RETURN_LONG(revision);
-}
-
-ZEND_METHOD(Cfgstore_Client, delete)
-{
-	zend_string *key;
-	zend_long if_revision, revision;
-	bool unconditional = true;
-	ZEND_PARSE_PARAMETERS_START(1, 2)
-		Z_PARAM_STR(key)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_LONG_OR_NULL(if_revision, unconditional)
-	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
-	if (!scope || !check_condition(unconditional, &if_revision, 2) || !erase(scope, key, if_revision, &revision)) {
-		return;
-	}
-	RETURN_LONG(revision);
-}
-
-/* ---- watching, locking, transactions ---- */
-
-static cfg_owner owned_by(client_object *client)
-{
-	return (cfg_owner) {client->scope, &client->std};
-}
-
-/* A watch goes on where this process' last read was, so that nothing falls between the two. */
-static bool check_start(cfg_source *source, bool is_null, zend_long *from_revision)
-{
-	if (is_null) {
-		if (source->revision == 0 && !cfg_source_move(source)) {
-			return false;
-		}
-		*from_revision = (zend_long) source->revision + 1;
-	} else if (*from_revision < 1) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "fromRevision is " ZEND_LONG_FMT "; revisions begin at 1", *from_revision);
-		return false;
-	}
-	return true;
-}
-
-ZEND_METHOD(Cfgstore_Client, watch)
-{
-	zend_string *prefix = zend_empty_string;
-	double timeout = 0;
-	zend_long from_revision = 0;
-	bool endless = true, from_here = true;
-	ZEND_PARSE_PARAMETERS_START(0, 3)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_STR(prefix)
-		Z_PARAM_DOUBLE_OR_NULL(timeout, endless)
-		Z_PARAM_LONG_OR_NULL(from_revision, from_here)
-	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
-	if (!scope || !check_start(scope->source, from_here, &from_revision)) {
-		return;
-	}
-	if (!endless && !(timeout >= 0)) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, or null to watch without end");
-		return;
-	}
-	cfg_new_watch(return_value, owned_by(THIS_CLIENT()), prefix, !endless, timeout, from_revision);
-}
-
-ZEND_METHOD(Cfgstore_Client, subscribe)
-{
-	zend_string *prefix = zend_empty_string;
-	zend_long from_revision = 0;
-	bool from_here = true;
-	ZEND_PARSE_PARAMETERS_START(0, 2)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_STR(prefix)
-		Z_PARAM_LONG_OR_NULL(from_revision, from_here)
-	ZEND_PARSE_PARAMETERS_END();
-	cfg_scope *scope = opened(THIS_CLIENT());
-	if (!scope || !check_start(scope->source, from_here, &from_revision)) {
-		return;
-	}
-	cfg_new_subscription(return_value, owned_by(THIS_CLIENT()), prefix, from_revision);
-}
-
-ZEND_METHOD(Cfgstore_Client, lock)
-{
-	zend_string *name;
-	double ttl = 10.0, wait = 0.0;
-	ZEND_PARSE_PARAMETERS_START(1, 3)
-		Z_PARAM_STR(name)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_DOUBLE(ttl)
-		Z_PARAM_DOUBLE(wait)
-	ZEND_PARSE_PARAMETERS_END();
-	if (!opened(THIS_CLIENT())) {
-		return;
-	}
-	cfg_new_lock(return_value, owned_by(THIS_CLIENT()), name, ttl, wait);
-}
-
-ZEND_METHOD(Cfgstore_Client, transaction)
-{
-	ZEND_PARSE_PARAMETERS_NONE();
-	if (!opened(THIS_CLIENT())) {
-		return;
-	}
-	cfg_new_transaction(return_value, owned_by(THIS_CLIENT()));
-}
-
 /* ---- revisions ---- */
 
 ZEND_METHOD(Cfgstore_Client, revision)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope || !cfg_source_move(scope->source)) {
 		return;
 	}
@@ -437,7 +230,7 @@ ZEND_METHOD(Cfgstore_Client, revision)
 ZEND_METHOD(Cfgstore_Client, refresh)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope || !cfg_source_refresh(scope->source)) {
 		return;
 	}
@@ -447,7 +240,7 @@ ZEND_METHOD(Cfgstore_Client, refresh)
 ZEND_METHOD(Cfgstore_Client, pin)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope || !cfg_source_move(scope->source)) {
 		return;
 	}
@@ -458,7 +251,7 @@ ZEND_METHOD(Cfgstore_Client, pin)
 ZEND_METHOD(Cfgstore_Client, unpin)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope) {
 		return;
 	}
@@ -468,7 +261,7 @@ ZEND_METHOD(Cfgstore_Client, unpin)
 ZEND_METHOD(Cfgstore_Client, status)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
-	cfg_scope *scope = opened(THIS_CLIENT());
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope) {
 		return;
 	}
@@ -507,6 +300,10 @@ ZEND_METHOD(Cfgstore_Client, __construct)
 		Z_PARAM_ARRAY_HT_OR_STR_OR_NULL(endpoint_list, endpoints)
 		Z_PARAM_DOUBLE_OR_NULL(timeout, default_timeout)
 	ZEND_PARSE_PARAMETERS_END();
+	if (!default_timeout && !(timeout >= 0 && timeout <= 86400)) {
+		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is %g; expected a number of seconds from 0 to 86400", timeout);
+		return;
+	}
 	smart_str joined = {0};
 	if (endpoint_list) {
 		if (!join_endpoints(endpoint_list, &joined)) {
@@ -516,149 +313,14 @@ ZEND_METHOD(Cfgstore_Client, __construct)
 		endpoints = joined.s ? joined.s : zend_empty_string;
 	}
 	CoreError error;
-	cfg_scope *scope = prefix || endpoints || !default_timeout
-		? cfg_scope_open(prefix, endpoints, default_timeout ? CFG_G(settings).timeout : timeout, &error)
-		: cfg_scope_default(&error);
+	cfg_scope *scope = prefix || endpoints ? cfg_scope_open(prefix, endpoints, &error) : cfg_scope_default(&error);
 	smart_str_free(&joined);
 	if (!scope) {
 		cfg_throw(&error);
 		return;
 	}
 	set_scope(THIS_CLIENT(), scope);
-}
-
-/* ---- $client['key'] ---- */
-
-/* The key, owned by the caller; NULL with an exception. */
-static zend_string *key_of(zval *offset)
-{
-	if (!offset) {
-		zend_throw_error(NULL, "A key is needed: $config[] has none");
-		return NULL;
-	}
-	ZVAL_DEREF(offset);
-	if (Z_TYPE_P(offset) == IS_STRING) {
-		return zend_string_copy(Z_STR_P(offset));
-	}
-	if (Z_TYPE_P(offset) == IS_LONG) {
-		return zend_long_to_str(Z_LVAL_P(offset));
-	}
-	zend_type_error("A key must be a string, %s given", zend_zval_type_name(offset));
-	return NULL;
-}
-
-static cfg_slot *find_offset(cfg_scope *scope, zval *offset)
-{
-	if (EXPECTED(offset && Z_TYPE_P(offset) == IS_STRING)) {
-		return cfg_scope_find(scope, Z_STR_P(offset));
-	}
-	zend_string *key = key_of(offset);
-	cfg_slot *slot = key ? cfg_scope_find(scope, key) : NULL;
-	if (key) {
-		zend_string_release(key);
-	}
-	return slot;
-}
-
-ZEND_COLD static zval *refuse_change_in_place(void)
-{
-	zend_throw_error(NULL, "A stored value cannot be changed in place: "
-		"read it into a variable, change that, and put() it back");
-	return NULL;
-}
-
-/* The engine copies the value out of the slot before anything else can run. */
-static zval *read_dimension(zend_object *object, zval *offset, int type, zval *rv)
-{
-	if (UNEXPECTED(type != BP_VAR_R && type != BP_VAR_IS)) {
-		return refuse_change_in_place();
-	}
-	cfg_scope *scope = from_object(object)->scope;
-	cfg_slot *slot = find_offset(scope, offset);
-	if (UNEXPECTED(!slot)) {
-		return NULL;
-	}
-	if (EXPECTED(!Z_ISUNDEF(slot->value))) {
-		return &slot->value;
-	}
-	if (type == BP_VAR_IS) {
-		return &EG(uninitialized_zval);
-	}
-	zend_string *key = key_of(offset);
-	throw_absent(scope, key);
-	zend_string_release(key);
-	return NULL;
-}
-
-static int has_dimension(zend_object *object, zval *offset, int check_empty)
-{
-	cfg_slot *slot = find_offset(from_object(object)->scope, offset);
-	if (!slot || Z_ISUNDEF(slot->value)) {
-		return 0;
-	}
-	return check_empty ? zend_is_true(&slot->value) : Z_TYPE(slot->value) != IS_NULL;
-}
-
-static void write_dimension(zend_object *object, zval *offset, zval *value)
-{
-	cfg_scope *scope = opened(from_object(object));
-	zend_string *key = scope ? key_of(offset) : NULL;
-	if (key) {
-		zend_long revision;
-		store_value(scope, key, value, -1, &revision);
-		zend_string_release(key);
-	}
-}
-
-static void unset_dimension(zend_object *object, zval *offset)
-{
-	cfg_scope *scope = opened(from_object(object));
-	zend_string *key = scope ? key_of(offset) : NULL;
-	if (key) {
-		zend_long revision;
-		erase(scope, key, -1, &revision);
-		zend_string_release(key);
-	}
-}
-
-ZEND_METHOD(Cfgstore_Client, offsetGet)
-{
-	zval *offset;
-	ZEND_PARSE_PARAMETERS_START(1, 1)
-		Z_PARAM_ZVAL(offset)
-	ZEND_PARSE_PARAMETERS_END();
-	zval *value = read_dimension(Z_OBJ_P(ZEND_THIS), offset, BP_VAR_R, return_value);
-	if (value) {
-		RETURN_COPY(value);
-	}
-}
-
-ZEND_METHOD(Cfgstore_Client, offsetExists)
-{
-	zval *offset;
-	ZEND_PARSE_PARAMETERS_START(1, 1)
-		Z_PARAM_ZVAL(offset)
-	ZEND_PARSE_PARAMETERS_END();
-	RETURN_BOOL(has_dimension(Z_OBJ_P(ZEND_THIS), offset, 0));
-}
-
-ZEND_METHOD(Cfgstore_Client, offsetSet)
-{
-	zval *offset, *value;
-	ZEND_PARSE_PARAMETERS_START(2, 2)
-		Z_PARAM_ZVAL(offset)
-		Z_PARAM_ZVAL(value)
-	ZEND_PARSE_PARAMETERS_END();
-	write_dimension(Z_OBJ_P(ZEND_THIS), offset, value);
-}
-
-ZEND_METHOD(Cfgstore_Client, offsetUnset)
-{
-	zval *offset;
-	ZEND_PARSE_PARAMETERS_START(1, 1)
-		Z_PARAM_ZVAL(offset)
-	ZEND_PARSE_PARAMETERS_END();
-	unset_dimension(Z_OBJ_P(ZEND_THIS), offset);
+	THIS_CLIENT()->timeout = default_timeout ? -1 : timeout;
 }
 
 void cfg_client_register(void)
@@ -671,11 +333,8 @@ void cfg_client_register(void)
 	zend_class_implements(client_ce, 1, zend_ce_arrayaccess);
 
 	client_handlers = *zend_get_std_object_handlers();
-	client_handlers.offset = offsetof(client_object, std);
+	client_handlers.offset = offsetof(cfg_client, std);
 	client_handlers.free_obj = free_client;
 	client_handlers.clone_obj = NULL;
-	client_handlers.read_dimension = read_dimension;
-	client_handlers.has_dimension = has_dimension;
-	client_handlers.write_dimension = write_dimension;
-	client_handlers.unset_dimension = unset_dimension;
+	cfg_client_array_handlers(&client_handlers);
 }

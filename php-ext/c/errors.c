@@ -48,8 +48,8 @@ static ZEND_METHOD(Exception, mayHaveHappened)
 }
 
 static const zend_function_entry interface_methods[] = {
-	ZEND_RAW_FENTRY("isRetryable", NULL, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
-	ZEND_RAW_FENTRY("mayHaveHappened", NULL, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
+	ZEND_ABSTRACT_ME_WITH_FLAGS(Exception, isRetryable, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
+	ZEND_ABSTRACT_ME_WITH_FLAGS(Exception, mayHaveHappened, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
 	ZEND_FE_END
 };
 

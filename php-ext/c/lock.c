@@ -56,9 +56,7 @@ static void free_lock(zend_object *object)
 {
 	cfg_lock *lock = from_object(object);
 	give_up(lock);
-	if (lock->owner.client) {
-		OBJ_RELEASE(lock->owner.client);
-	}
+	cfg_owner_release(&lock->owner);
 	zend_object_std_dtor(object);
 }
 
@@ -67,13 +65,12 @@ void cfg_new_lock(zval *result, cfg_owner owner, zend_string *name, double ttl, 
 	/* The object first: from then on the lock is never without an owner that frees it. */
 	object_init_ex(result, lock_ce);
 	cfg_lock *lock = from_object(Z_OBJ_P(result));
-	GC_ADDREF(owner.client);
-	lock->owner = owner;
+	cfg_owner_hold(&lock->owner, owner);
 	int64_t token;
 	CoreBytes key;
 	CoreError error;
-	lock->core = cfgstore_core_lock_acquire(owner.scope->source->core, cfg_bytes(owner.scope->prefix), cfg_bytes(name),
-		ttl, wait, &token, &key, &error);
+	lock->core = cfgstore_core_lock_acquire(owner.scope->source->core, owner.timeout, cfg_bytes(owner.scope->prefix),
+		cfg_bytes(name), ttl, wait, &token, &key, &error);
 	if (!lock->core) {
 		zval_ptr_dtor(result);
 		ZVAL_UNDEF(result);

@@ -102,7 +102,6 @@ struct _cfg_source {
 	cfg_scope *scopes;
 	cfg_source *next;
 	char *endpoints, *data_dir, *mirror_dir; /* what it was opened with */
-	double timeout;
 };
 
 /* A prefix of a source, with the values read below it. */
@@ -110,14 +109,14 @@ struct _cfg_scope {
 	HashTable slots;      /* key without the prefix -> cfg_slot */
 	cfg_source *source;
 	zend_string *prefix;  /* persistent */
-	uint32_t users;       /* Client objects */
+	uint32_t users;       /* objects that point here */
 	uint32_t sweep_at;    /* number of slots at which outdated ones are dropped */
 	bool has_counted;     /* some slots hold request memory */
 	cfg_scope *next;
 };
 
 /* The scope for the settings of the moment, with these instead where given. NULL with `error`. */
-cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout, CoreError *error);
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error);
 cfg_scope *cfg_scope_default(CoreError *error);
 /* NULL with an exception, or with a fatal error on its way. */
 cfg_slot *cfg_scope_load(cfg_scope *scope, zend_string *key);
@@ -206,7 +205,7 @@ void cfg_throw_encoding(const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 1
 /* The value as JSON, or NULL with an EncodingException that names the path of what can't be stored. */
 zend_string *cfg_encode(zval *value);
 
-/* ---- objects.c, client.c, transaction.c, watch.c, lock.c: the classes ---- */
+/* ---- objects.c, client*.c, transaction.c, watch.c, lock.c: the classes ---- */
 
 void cfg_objects_register(void);
 void cfg_declare_readonly(zend_class_entry *ce, const char *name, zend_type type);
@@ -216,16 +215,28 @@ void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length
 void cfg_new_status(zval *result, const cfg_source *source);
 
 void cfg_client_register(void);
+void cfg_client_array_handlers(zend_object_handlers *handlers);
 extern const zend_function_entry cfg_functions[];
 
-/*
- * What belongs to a client object: it keeps the client, and so its scope and source, alive.
- * Every such object begins with one of these.
- */
+/* What an object that a client made goes on with, whatever becomes of the client. It holds the scope, and with it the source. */
 typedef struct {
 	cfg_scope *scope;
-	zend_object *client;
+	double timeout; /* of the client's calls, in seconds */
 } cfg_owner;
+
+static inline void cfg_owner_hold(cfg_owner *place, cfg_owner owner)
+{
+	*place = owner;
+	owner.scope->users++;
+}
+
+static inline void cfg_owner_release(cfg_owner *owner)
+{
+	if (owner->scope) {
+		owner->scope->users--;
+		owner->scope = NULL;
+	}
+}
 
 void cfg_transaction_register(void);
 void cfg_new_transaction(zval *result, cfg_owner owner);

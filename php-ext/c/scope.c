@@ -59,7 +59,7 @@ static bool take_view(cfg_source *source)
 	bool moved = !source->newest.word || __atomic_load_n(source->newest.word, __ATOMIC_ACQUIRE) != source->newest.seen;
 	if (moved || now_ms >= source->newest.check_at_ms || source->newest.revision < must_hold) {
 		CoreError error;
-		if (!cfgstore_core_view(source->core, now_ms, must_hold, &source->newest, &error)) {
+		if (!cfgstore_core_view(source->core, now_ms, must_hold, CFG_G(settings).timeout, &source->newest, &error)) {
 			/* The core may have left the mirror that the word belongs to. */
 			source->newest.word = NULL;
 			unsettle(source);
@@ -225,12 +225,12 @@ static bool same(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static cfg_source *open_source(const char *endpoints, double timeout, CoreError *error)
+static cfg_source *open_source(const char *endpoints, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	for (cfg_source *source = CFG_G(sources); source; source = source->next) {
 		if (same(source->endpoints, endpoints) && same(source->data_dir, settings->data_dir)
-				&& same(source->mirror_dir, settings->mirror_dir) && source->timeout == timeout) {
+				&& same(source->mirror_dir, settings->mirror_dir)) {
 			return source;
 		}
 	}
@@ -240,7 +240,6 @@ static cfg_source *open_source(const char *endpoints, double timeout, CoreError 
 		.mirror_dir = cfg_cstring(settings->mirror_dir),
 		.cfgstored = cfg_cstring(settings->cfgstored),
 		.autostart = settings->autostart,
-		.timeout_secs = timeout,
 	};
 	CoreSource *core = cfgstore_core_source_open(&core_settings, error);
 	if (!core) {
@@ -248,7 +247,6 @@ static cfg_source *open_source(const char *endpoints, double timeout, CoreError 
 	}
 	cfg_source *source = pecalloc(1, sizeof(cfg_source), 1);
 	source->core = core;
-	source->timeout = timeout;
 	source->endpoints = pestrdup(endpoints ? endpoints : "", 1);
 	source->data_dir = pestrdup(settings->data_dir ? settings->data_dir : "", 1);
 	source->mirror_dir = pestrdup(settings->mirror_dir ? settings->mirror_dir : "", 1);
@@ -298,14 +296,14 @@ static void evict_idle(void)
 	}
 }
 
-cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double timeout, CoreError *error)
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	CoreBytes wanted = prefix ? cfg_bytes(prefix) : cfg_cstring(settings->prefix);
 	if (CFG_G(scope_count) >= IDLE_SCOPES) {
 		evict_idle();
 	}
-	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints, timeout, error);
+	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints, error);
 	if (!source) {
 		return NULL;
 	}
@@ -328,7 +326,7 @@ cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, double ti
 cfg_scope *cfg_scope_default(CoreError *error)
 {
 	if (UNEXPECTED(!CFG_G(default_scope))) {
-		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, CFG_G(settings).timeout, error);
+		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, error);
 	}
 	return CFG_G(default_scope);
 }

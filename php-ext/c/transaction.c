@@ -29,9 +29,7 @@ static void free_transaction(zend_object *object)
 {
 	transaction_object *transaction = from_object(object);
 	cfgstore_core_transaction_free(transaction->core);
-	if (transaction->owner.client) {
-		OBJ_RELEASE(transaction->owner.client);
-	}
+	cfg_owner_release(&transaction->owner);
 	zend_object_std_dtor(object);
 }
 
@@ -39,8 +37,7 @@ void cfg_new_transaction(zval *result, cfg_owner owner)
 {
 	object_init_ex(result, transaction_ce);
 	transaction_object *transaction = from_object(Z_OBJ_P(result));
-	GC_ADDREF(owner.client);
-	transaction->owner = owner;
+	cfg_owner_hold(&transaction->owner, owner);
 	transaction->core = cfgstore_core_transaction_new();
 }
 
@@ -151,7 +148,7 @@ static ZEND_METHOD(Transaction, commit)
 	transaction->core = NULL; /* whatever comes of it, it is not sent twice */
 	int64_t revision;
 	CoreError error;
-	if (!cfgstore_core_transaction_commit(source->core, core, &revision, &error)) {
+	if (!cfgstore_core_transaction_commit(source->core, transaction->owner.timeout, core, &revision, &error)) {
 		cfg_throw(&error);
 		return;
 	}

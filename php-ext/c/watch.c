@@ -42,9 +42,7 @@ static void free_watch(zend_object *object)
 	watch_object *watch = from_object(object);
 	cfgstore_core_watch_free(watch->core);
 	zval_ptr_dtor(&watch->current);
-	if (watch->owner.client) {
-		OBJ_RELEASE(watch->owner.client);
-	}
+	cfg_owner_release(&watch->owner);
 	zend_object_std_dtor(object);
 }
 
@@ -52,11 +50,10 @@ static watch_object *new_object(zval *result, zend_class_entry *ce, cfg_owner ow
 {
 	object_init_ex(result, ce);
 	watch_object *watch = from_object(Z_OBJ_P(result));
-	GC_ADDREF(owner.client);
-	watch->owner = owner;
+	cfg_owner_hold(&watch->owner, owner);
 	CoreError error;
-	watch->core = cfgstore_core_watch_open(owner.scope->source->core, cfg_bytes(owner.scope->prefix), cfg_bytes(prefix),
-		from_revision, &error);
+	watch->core = cfgstore_core_watch_open(owner.scope->source->core, owner.timeout, cfg_bytes(owner.scope->prefix),
+		cfg_bytes(prefix), from_revision, &error);
 	if (!watch->core) {
 		zval_ptr_dtor(result);
 		ZVAL_UNDEF(result);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cfgstore_client::blocking::{Client, Mode};
-use cfgstore_client::{Address, Error, ErrorKind, Options};
+use cfgstore_client::{Address, Error, ErrorKind, Options, Status};
 use cfgstore_mirror::{Reader, Snapshot};
 
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
@@ -17,6 +17,10 @@ use crate::error::from_mirror;
 const CHECK_EVERY_MS: u64 = 1_000;
 /// The same while the mirror has been given up and its successor is not there yet.
 const CHECK_RETIRED_EVERY_MS: u64 = 10;
+/// How long a read waits for the answer of an agent that this process can't start.
+const LONGEST_QUESTION: Duration = Duration::from_millis(500);
+/// Connections kept for different timeouts.
+const MAX_CLIENTS: usize = 4;
 /// The mirror shows a write within a millisecond; one that lets a reader wait for so long has a reason.
 const FIRST_PATIENCE: Duration = Duration::from_millis(50);
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,8 +39,6 @@ pub struct Settings {
     pub cfgstored: Option<PathBuf>,
     /// Whether to start it.
     pub autostart: bool,
-    /// Bound of one call, and of the wait for the mirror to show an own write.
-    pub timeout: Duration,
 }
 
 /// Where the reads of a source come from.
@@ -49,9 +51,10 @@ enum MirrorPlace {
 
 /// See the module. One per distinct settings and thread.
 pub struct Source {
-    client: Client,
+    /// By their call timeout, the most recently used last.
+    clients: Vec<Client>,
+    options: Options,
     place: MirrorPlace,
-    timeout: Duration,
     reader: Option<Reader>,
     snapshot: Option<Arc<Snapshot>>,
     view: u64,
@@ -91,7 +94,6 @@ impl Source {
             autostart: settings.autostart,
             cfgstored: settings.cfgstored,
             client_name: "php".into(),
-            call_timeout: settings.timeout,
             ..Options::default()
         };
         let place = match (&options.address, settings.mirror_dir) {
@@ -106,12 +108,14 @@ impl Source {
             Address::Unix(socket) => Some(socket.clone()),
             Address::Members(_) => None,
         };
+        // Says what is wrong with the options before anything is asked of them.
+        Client::new(options.clone(), Mode::NoThread)?;
         Ok(Source {
             socket,
             data_dir: options.host_paths().data_dir().to_path_buf(),
-            client: Client::new(options, Mode::NoThread)?,
+            clients: Vec::new(),
+            options,
             place,
-            timeout: settings.timeout,
             reader: None,
             snapshot: None,
             view: 0,
@@ -123,9 +127,27 @@ impl Source {
         })
     }
 
-    /// The connection.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// A connection whose calls are bounded by `timeout`. Each timeout has its own, a few are kept.
+    pub fn client(&mut self, timeout: Duration) -> Result<&Client, Error> {
+        let found = self
+            .clients
+            .iter()
+            .position(|client| client.options().call_timeout == timeout);
+        let client = match found {
+            Some(index) => self.clients.remove(index),
+            None => {
+                let options = Options {
+                    call_timeout: timeout,
+                    ..self.options.clone()
+                };
+                Client::new(options, Mode::NoThread)?
+            }
+        };
+        if self.clients.len() == MAX_CLIENTS {
+            self.clients.remove(0);
+        }
+        self.clients.push(client);
+        self.clients.last().ok_or_else(no_reader)
     }
 
     /// The snapshot that reads see; `None` before the first [`Source::advance`].
@@ -155,7 +177,7 @@ impl Source {
             }
         }
         if self.snapshot.is_none() && self.reader.as_ref().is_some_and(|reader| reader.generation() > 0) {
-            let _ = self.take_newest();
+            let _ = self.take_newest(Duration::ZERO);
         }
     }
 
@@ -174,14 +196,14 @@ impl Source {
         self.trouble.as_deref()
     }
 
-    /// Moves to the newest snapshot, and waits, bounded, until it holds revision `at_least` (0: no wait).
+    /// Moves to the newest snapshot, and waits, for `timeout` at most, until it holds revision `at_least` (0: no wait).
     ///
     /// Once there has been a snapshot, trouble with the mirror or its agent fails no read: the last snapshot stays.
-    pub fn advance(&mut self, now_ms: u64, at_least: i64) -> Result<View, Error> {
-        self.attach(now_ms)?;
-        let seen = self.take_newest()?;
+    pub fn advance(&mut self, now_ms: u64, at_least: i64, timeout: Duration) -> Result<View, Error> {
+        self.attach(now_ms, timeout)?;
+        let seen = self.take_newest(timeout)?;
         let seen = if self.revision() < at_least {
-            self.wait_for(at_least)?
+            self.wait_for(at_least, timeout)?
         } else {
             seen
         };
@@ -212,7 +234,7 @@ impl Source {
     }
 
     /// Sees to it that `reader` is open on the mirror that the path names now.
-    fn attach(&mut self, now_ms: u64) -> Result<(), Error> {
+    fn attach(&mut self, now_ms: u64, timeout: Duration) -> Result<(), Error> {
         let MirrorPlace::Path(path) = &self.place else {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -222,7 +244,7 @@ impl Source {
         };
         let path = path.clone();
         if self.reader.is_none() {
-            self.reader = Some(self.open_first(&path)?);
+            self.reader = Some(self.open_first(&path, timeout)?);
         }
         let Some(reader) = &self.reader else {
             return Err(no_reader());
@@ -254,13 +276,13 @@ impl Source {
             }
         }
         if self.stale_ms >= SILENT_MS {
-            self.revive();
+            self.revive(timeout);
         }
         Ok(())
     }
 
     /// Opens the mirror for the first time. If there is none the agent is asked, which starts the embedded store.
-    fn open_first(&mut self, path: &Path) -> Result<Reader, Error> {
+    fn open_first(&mut self, path: &Path, timeout: Duration) -> Result<Reader, Error> {
         let missing = match Reader::open(path) {
             Ok(reader) => return Ok(reader),
             Err(error) => from_mirror(&error),
@@ -268,7 +290,11 @@ impl Source {
         if missing.kind != ErrorKind::NotSynced {
             return Err(missing);
         }
-        let told = self.client.status()?.agent.map(|agent| agent.mirror_dir);
+        let told = self
+            .client(timeout)?
+            .status()?
+            .agent
+            .map(|agent| agent.mirror_dir);
         if let Ok(reader) = Reader::open(path) {
             return Ok(reader);
         }
@@ -279,28 +305,42 @@ impl Source {
         Ok(reader)
     }
 
+    fn starts_the_store(&self) -> bool {
+        self.options.autostart && matches!(self.options.address, Address::Embedded)
+    }
+
+    /// Asks the agent how it is, which starts the embedded store if nothing answers. Where nothing can be started, a read does
+    /// not wait long for somebody else to do it.
+    fn ask_agent(&mut self, timeout: Duration) -> Result<Status, Error> {
+        let timeout = if self.starts_the_store() {
+            timeout
+        } else {
+            timeout.min(LONGEST_QUESTION)
+        };
+        self.client(timeout)?.status()
+    }
+
     /// Starts the embedded store again when nothing answers on its socket. Reads go on whatever comes of it.
-    fn revive(&mut self) {
-        let options = self.client.options();
-        if !options.autostart || !matches!(options.address, Address::Embedded) {
+    fn revive(&mut self, timeout: Duration) {
+        if !self.starts_the_store() {
             return;
         }
         if self.revive_not_before.is_some_and(|time| Instant::now() < time) {
             return;
         }
         self.revive_not_before = Some(Instant::now() + REVIVE_PAUSE);
-        match self.client.status() {
+        match self.ask_agent(timeout) {
             Ok(_) => self.trouble = None,
             Err(error) => self.trouble = Some(error.message),
         }
     }
 
     /// Takes the newest snapshot; gives the generation word as it was before.
-    fn take_newest(&mut self) -> Result<u64, Error> {
+    fn take_newest(&mut self, timeout: Duration) -> Result<u64, Error> {
         let mut seen = self.word()?;
         if self.snapshot.is_none() {
             // A publisher that has just started may not have published yet.
-            let deadline = Instant::now() + self.timeout;
+            let deadline = Instant::now() + timeout;
             while self
                 .reader
                 .as_ref()
@@ -333,41 +373,41 @@ impl Source {
     }
 
     /// Waits, bounded, until the mirror shows a revision that is committed.
-    fn wait_for(&mut self, at_least: i64) -> Result<u64, Error> {
-        let deadline = Instant::now() + self.timeout;
+    fn wait_for(&mut self, at_least: i64, timeout: Duration) -> Result<u64, Error> {
+        let deadline = Instant::now() + timeout;
         let mut patience = FIRST_PATIENCE;
         loop {
-            let seen = self.take_newest()?;
+            let seen = self.take_newest(timeout)?;
             if self.revision() >= at_least {
                 return Ok(seen);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.never_shown(at_least));
+                return Err(self.never_shown(at_least, timeout));
             }
             let reader = self.reader.as_ref().ok_or_else(no_reader)?;
             if !reader.is_retired() && reader.wait(reader.generation(), left.min(patience)) {
                 continue;
             }
             // The agent may have died between the commit and the publish: asking it brings the embedded store back.
-            if let Err(error) = self.client.status() {
+            if let Err(error) = self.ask_agent(timeout) {
                 self.trouble = Some(error.message);
                 std::thread::sleep(left.min(patience));
             }
             patience = (patience * 2).min(LAST_PATIENCE);
             self.next_check_ms = 0;
-            self.attach(0)?;
+            self.attach(0, timeout)?;
         }
     }
 
-    fn never_shown(&self, at_least: i64) -> Error {
+    fn never_shown(&self, at_least: i64, timeout: Duration) -> Error {
         let mut error = Error::new(
             ErrorKind::Timeout,
             format!(
                 "the write is committed at revision {at_least}, but this host's mirror is still at revision {} after \
                  {} s: read again later, or look at the agent's log",
                 self.revision(),
-                self.timeout.as_secs_f64(),
+                timeout.as_secs_f64(),
             ),
         );
         error.maybe_committed = true;

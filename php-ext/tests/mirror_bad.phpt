@@ -20,7 +20,6 @@ function copy_of(string $good, string $folder): string {
 function read(string $folder): mixed {
     static $n = 0;
     $n++;
-    // Another timeout is another store to the extension, so each case opens the mirror anew.
     return trim(php("try { var_export((new Cfgstore\\Client(prefix: '/mirror_bad/', timeout: 1.0))->get('a')); } catch (Throwable \$e) { echo preg_replace('/.*Exception.(\\w+)/', '$1', get_class(\$e)), ': ', \$e->getMessage(); }",
         ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0, 'cfgstore.data_dir' => getenv('CFGSTORE_TEST_DIR') . '/nowhere']), "'\n");
 }
@@ -50,13 +49,14 @@ $step = getenv('CFGSTORE_VALGRIND') ? 97 : 7;
 copy_of($good, $folder);
 $originals = array_map('file_get_contents', array_combine(glob("$folder/*.snap"), glob("$folder/*.snap")));
 $code = <<<'PHP'
+// Other endpoints are another store to the extension, so each opens the mirror anew.
 $tried = 0; $wrong = [];
 foreach (json_decode($_SERVER['argv'][1] ?? getenv('FILES')) as $file) {
     $bytes = file_get_contents($file);
     for ($i = 0; $i < strlen($bytes); $i += STEP) {
         $broken = $bytes; $broken[$i] = chr(ord($broken[$i]) ^ 0xff);
         unlink($file); file_put_contents($file, $broken); chmod($file, 0640);
-        try { $got = (new Cfgstore\Client(prefix: '/mirror_bad/', timeout: 0.001 + $tried / 1e6))->get('a'); if ($got !== 'value') { $wrong[] = "$i: " . json_encode($got); } } catch (Cfgstore\Exception\ExceptionInterface $e) { $got = null; }
+        try { $got = (new Cfgstore\Client(prefix: '/mirror_bad/', endpoints: "unix:///none/$tried.sock", timeout: 0.5))->get('a'); if ($got !== 'value') { $wrong[] = "$i: " . json_encode($got); } } catch (Cfgstore\Exception\ExceptionInterface $e) { $got = null; }
         $tried++;
     }
     unlink($file); file_put_contents($file, $bytes); chmod($file, 0640);

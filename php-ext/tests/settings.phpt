@@ -72,8 +72,8 @@ InvalidArgumentException: %s
 UnsupportedException: %s
 InvalidArgumentException: %s
 TypeError: Cfgstore\Client::__construct(): Argument #2 ($endpoints) must contain strings only, int given
-InvalidArgumentException: cfgstore.timeout is not a number of seconds from 0 up
-InvalidArgumentException: cfgstore.timeout is not a number of seconds from 0 up
+InvalidArgumentException: timeout is -1; expected a number of seconds from 0 to 86400
+InvalidArgumentException: timeout is NAN; expected a number of seconds from 0 to 86400
 UnsupportedException: reads need an agent's mirror on this host, %s
 UnavailableException: %s
 ReflectionException: Class Cfgstore\Client is an internal class marked as final that cannot be instantiated without invoking its constructor

@@ -22,6 +22,7 @@ pub struct CoreLock {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfgstore_core_lock_acquire(
     source: *mut CoreSource,
+    timeout_secs: f64,
     prefix: CoreBytes,
     name: CoreBytes,
     ttl_secs: f64,
@@ -33,7 +34,7 @@ pub unsafe extern "C" fn cfgstore_core_lock_acquire(
     let acquire = || {
         // SAFETY: the caller holds the handle and lends the rest.
         let (source, prefix, name, token, key) =
-            unsafe { (&*source, prefix.get(), name.get(), &mut *token, &mut *key) };
+            unsafe { (&mut *source, prefix.get(), name.get(), &mut *token, &mut *key) };
         if name.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
@@ -44,7 +45,9 @@ pub unsafe extern "C" fn cfgstore_core_lock_acquire(
             ttl: seconds("ttl", ttl_secs)?,
             wait: seconds("wait", wait_secs)?,
         };
-        let lock = source.source().client().lock([prefix, name].concat(), &options)?;
+        let lock = source
+            .client(timeout_secs)?
+            .lock([prefix, name].concat(), &options)?;
         let lock = Box::new(CoreLock { lock });
         *token = lock.lock.token();
         *key = CoreBytes::of(lock.lock.key());

@@ -8,3 +8,4 @@ pub mod source;
 pub mod transaction;
 pub mod types;
 pub mod watch;
+pub mod write;

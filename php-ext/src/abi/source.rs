@@ -4,7 +4,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use cfgstore_client::{Error, ErrorKind, PutOptions};
+use cfgstore_client::blocking::Client;
+use cfgstore_client::{Error, ErrorKind};
 use cfgstore_mirror::Entry;
 
 use super::types::{CoreBytes, CoreError, guard, quietly};
@@ -18,8 +19,9 @@ pub struct CoreSource {
 }
 
 impl CoreSource {
-    pub(super) fn source(&self) -> &Source {
-        &self.source
+    /// The connection for calls that are bounded by `timeout_secs`.
+    pub(super) fn client(&mut self, timeout_secs: f64) -> Result<&Client, Error> {
+        self.source.client(timeout(timeout_secs)?)
     }
 }
 
@@ -36,8 +38,6 @@ pub struct CoreSettings {
     pub cfgstored: CoreBytes,
     /// Start it when nothing answers.
     pub autostart: bool,
-    /// Bound of one call, in seconds.
-    pub timeout_secs: f64,
 }
 
 /// The snapshot that reads see.
@@ -127,19 +127,12 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
         };
         let endpoints = std::str::from_utf8(endpoints)
             .map_err(|_| Error::new(ErrorKind::InvalidArgument, "cfgstore.endpoints is not UTF-8"))?;
-        let timeout = Duration::try_from_secs_f64(settings.timeout_secs).map_err(|_| {
-            Error::new(
-                ErrorKind::InvalidArgument,
-                "cfgstore.timeout is not a number of seconds from 0 up",
-            )
-        })?;
         let source = Source::new(Settings {
             endpoints: endpoints.to_owned(),
             data_dir: path_setting(data_dir),
             mirror_dir: path_setting(mirror_dir),
             cfgstored: path_setting(cfgstored),
             autostart: settings.autostart,
-            timeout,
         })?;
         Ok(Box::into_raw(Box::new(CoreSource {
             source,
@@ -162,7 +155,7 @@ pub unsafe extern "C" fn cfgstore_core_source_close(source: *mut CoreSource) {
     }
 }
 
-/// Moves to the newest snapshot, waiting (bounded) until it holds revision `at_least`; 0: no wait.
+/// Moves to the newest snapshot, waiting at most `timeout_secs` until it holds revision `at_least`; 0: no wait.
 ///
 /// `now_ms` is a monotonic clock of the caller's choice, the same in every call.
 ///
@@ -173,13 +166,14 @@ pub unsafe extern "C" fn cfgstore_core_view(
     source: *mut CoreSource,
     now_ms: u64,
     at_least: i64,
+    timeout_secs: f64,
     view: *mut CoreView,
     error: *mut CoreError,
 ) -> bool {
     let advance = || {
         // SAFETY: the caller holds the handle and lends `view`.
         let (source, view) = unsafe { (&mut (*source).source, &mut *view) };
-        let newest = source.advance(now_ms, at_least)?;
+        let newest = source.advance(now_ms, at_least, timeout(timeout_secs)?)?;
         *view = CoreView {
             word: newest.word,
             seen: newest.seen,
@@ -275,71 +269,6 @@ pub unsafe extern "C" fn cfgstore_core_scan(
     unsafe { guard(error, scan) }.is_some()
 }
 
-/// Writes a key. `if_revision`: only if its last change was in that revision (0: only if it is absent); negative: always.
-///
-/// # Safety
-/// As the module says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_put(
-    source: *mut CoreSource,
-    prefix: CoreBytes,
-    key: CoreBytes,
-    value: CoreBytes,
-    if_revision: i64,
-    revision: *mut i64,
-    error: *mut CoreError,
-) -> bool {
-    let put = || {
-        // SAFETY: the caller holds the handle and lends the rest.
-        let (source, prefix, key, value, revision) = unsafe {
-            (
-                &(*source).source,
-                prefix.get(),
-                key.get(),
-                value.get(),
-                &mut *revision,
-            )
-        };
-        let options = PutOptions {
-            if_revision: wanted(if_revision),
-            ..PutOptions::default()
-        };
-        *revision = source
-            .client()
-            .put(whole_key(prefix, key)?, value.to_vec(), &options)?;
-        Ok(())
-    };
-    // SAFETY: the caller lends `error`.
-    unsafe { guard(error, put) }.is_some()
-}
-
-/// Deletes a key; that it is absent is no failure. `if_revision` as in a put.
-///
-/// # Safety
-/// As the module says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_delete(
-    source: *mut CoreSource,
-    prefix: CoreBytes,
-    key: CoreBytes,
-    if_revision: i64,
-    revision: *mut i64,
-    error: *mut CoreError,
-) -> bool {
-    let delete = || {
-        // SAFETY: the caller holds the handle and lends the rest.
-        let (source, prefix, key, revision) =
-            unsafe { (&(*source).source, prefix.get(), key.get(), &mut *revision) };
-        *revision = source
-            .client()
-            .delete(whole_key(prefix, key)?, wanted(if_revision))?
-            .revision;
-        Ok(())
-    };
-    // SAFETY: the caller lends `error`.
-    unsafe { guard(error, delete) }.is_some()
-}
-
 /// How the mirror and its agent are; asks nobody, cannot fail.
 ///
 /// # Safety
@@ -383,6 +312,15 @@ fn path_bytes(path: Option<&Path>) -> CoreBytes {
     })
 }
 
+fn timeout(seconds: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidArgument,
+            format!("timeout is {seconds}; expected seconds, not negative"),
+        )
+    })
+}
+
 /// Prefix and key together; a key of no bytes is refused, as it would name the prefix itself.
 pub(super) fn whole_key(prefix: &[u8], key: &[u8]) -> Result<Vec<u8>, Error> {
     if key.is_empty() {
@@ -420,9 +358,4 @@ fn found(entry: &Entry<'_>, store_id: u64) -> CoreRecord {
         version: entry.version,
         store_id,
     }
-}
-
-/// C's way to say "no condition" is a negative number.
-pub(super) fn wanted(if_revision: i64) -> Option<i64> {
-    (if_revision >= 0).then_some(if_revision)
 }

@@ -92,6 +92,7 @@ pub unsafe extern "C" fn cfgstore_core_transaction_add(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfgstore_core_transaction_commit(
     source: *mut CoreSource,
+    timeout_secs: f64,
     transaction: *mut CoreTransaction,
     revision: *mut i64,
     error: *mut CoreError,
@@ -99,8 +100,8 @@ pub unsafe extern "C" fn cfgstore_core_transaction_commit(
     let commit = || {
         // SAFETY: the caller holds the source, lends `revision`, and gives up the transaction, which came from `Box::into_raw`.
         let (source, transaction, revision) =
-            unsafe { (&*source, Box::from_raw(transaction), &mut *revision) };
-        *revision = source.source().client().txn(transaction.txn)?.revision;
+            unsafe { (&mut *source, Box::from_raw(transaction), &mut *revision) };
+        *revision = source.client(timeout_secs)?.txn(transaction.txn)?.revision;
         Ok(())
     };
     // SAFETY: the caller lends `error`.

@@ -35,6 +35,7 @@ pub struct CoreChange {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfgstore_core_watch_open(
     source: *mut CoreSource,
+    timeout_secs: f64,
     prefix: CoreBytes,
     below: CoreBytes,
     from_revision: i64,
@@ -42,11 +43,11 @@ pub unsafe extern "C" fn cfgstore_core_watch_open(
 ) -> *mut CoreWatch {
     let open = || {
         // SAFETY: the caller holds the handle and lends the rest.
-        let (source, prefix, below) = unsafe { (&*source, prefix.get(), below.get()) };
+        let (source, prefix, below) = unsafe { (&mut *source, prefix.get(), below.get()) };
         let options = WatchOptions::prefix([prefix, below].concat())
             .from_revision(from_revision)
             .with_previous();
-        let changes = Changes::new(source.source().client().watch(options)?);
+        let changes = Changes::new(source.client(timeout_secs)?.watch(options)?);
         Ok(Box::into_raw(Box::new(CoreWatch { changes })))
     };
     // SAFETY: the caller lends `error`.
