@@ -290,11 +290,7 @@ impl Source {
         if missing.kind != ErrorKind::NotSynced {
             return Err(missing);
         }
-        let told = self
-            .client(timeout)?
-            .status()?
-            .agent
-            .map(|agent| agent.mirror_dir);
+        let told = self.ask_agent(timeout)?.agent.map(|agent| agent.mirror_dir);
         if let Ok(reader) = Reader::open(path) {
             return Ok(reader);
         }
