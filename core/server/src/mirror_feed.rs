@@ -30,6 +30,18 @@ pub(crate) struct MirrorProgress {
     pub generation: u64,
     /// Revision it holds; 0: none yet.
     pub revision: i64,
+    /// The last try to publish failed, for lack of space, say.
+    pub failing: bool,
+}
+
+/// Waits until the mirror holds `revision`: what a process of this host was told is written, every process of this host
+/// then reads. Not for ever, and not at all while the mirror can't be published.
+pub(crate) async fn wait_until_mirrored(progress: &watch::Receiver<MirrorProgress>, revision: i64) {
+    const WAIT_MAX: Duration = Duration::from_secs(1);
+    let mut progress = progress.clone();
+    let mirrored = progress.wait_for(|progress| progress.revision >= revision || progress.failing);
+    // Late is no failure of the write.
+    let _ = tokio::time::timeout(WAIT_MAX, mirrored).await;
 }
 
 /// The running thread.
@@ -223,6 +235,7 @@ impl Feed {
                     tracing::error!(%error, "the mirror could not be published; readers keep the last generation, and it is tried again");
                 }
                 self.failing = kind;
+                self.progress.send_modify(|progress| progress.failing = true);
                 if matches!(error, PublishError::Removed { .. })
                     && let Some(publisher) = self.publisher.take()
                 {
@@ -263,6 +276,7 @@ impl Feed {
         self.progress.send_replace(MirrorProgress {
             generation: done.generation,
             revision: state.revision(),
+            failing: false,
         });
         Ok(())
     }

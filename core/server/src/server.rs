@@ -120,22 +120,21 @@ impl Server {
             mirror_dir: mirror.dir().to_path_buf(),
             mirror: mirror.progress(),
         };
-        let routes = service::routes(&ctx, info);
         let Arrivals { tcp, unix, sockets } = listen::accept_all(listeners);
-        let serve = |incoming, ping_interval: Option<Duration>| {
+        let serve = |incoming, local: bool, ping_interval: Option<Duration>| {
             tonic::transport::Server::builder()
                 .max_concurrent_streams(ctx.config.max_concurrent_streams)
                 .http2_keepalive_interval(ping_interval)
                 .http2_keepalive_timeout(ping_interval.map(|_| ctx.config.grpc_keepalive_timeout))
                 .layer(OversizeLayer)
-                .add_routes(routes.clone())
+                .add_routes(service::routes(&ctx, info.clone(), local))
                 .serve_with_incoming_shutdown(incoming, ctx.stop.stopped())
         };
         // The kernel tells when the other end of a unix socket is gone. To ping there would only lose clients that have
         // no thread to answer between calls: PHP workers, with the locks they hold.
         let (tcp, unix) = (
-            serve(tcp, Some(ctx.config.grpc_keepalive_interval)),
-            serve(unix, None),
+            serve(tcp, false, Some(ctx.config.grpc_keepalive_interval)),
+            serve(unix, true, None),
         );
         let serving = async { tokio::try_join!(tcp, unix).map(drop) };
         let tasks = vec![

@@ -6,20 +6,35 @@ use cfgstore_proto::etcdserverpb as pb;
 use cfgstore_proto::etcdserverpb::kv_server;
 use cfgstore_store::{Caller, Command, CommandError, Outcome, State, Txn, TxnOp};
 use prost::Message;
+use tokio::sync::watch;
 use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
 use crate::context::{Context, Done};
+use crate::mirror_feed::{MirrorProgress, wait_until_mirrored};
 use crate::{caller, convert, errors};
 
 /// Ranges over more keys than this are read on a thread of their own, so that other calls go on meanwhile.
 const INLINE_RANGE_KEYS: usize = 4_096;
 
-pub(super) struct Kv(pub Arc<Context>);
+pub(super) struct Kv {
+    pub ctx: Arc<Context>,
+    /// This host's mirror, if it is this host's processes that are served: a write is answered once they all read it.
+    pub mirror: Option<watch::Receiver<MirrorProgress>>,
+}
 
 impl Kv {
+    /// Proposes a write of keys, and answers when it is applied and, for this host's own, in the mirror.
+    async fn write(&self, caller: Caller, command: Command) -> Result<Done, Status> {
+        let done = self.ctx.propose(caller, command).await?;
+        if let Some(mirror) = &self.mirror {
+            wait_until_mirrored(mirror, done.header.revision).await;
+        }
+        Ok(done)
+    }
+
     fn check_size(&self, request: &impl Message) -> Result<(), Status> {
-        if request.encoded_len() > self.0.config.max_request_bytes {
+        if request.encoded_len() > self.ctx.config.max_request_bytes {
             return Err(errors::too_large());
         }
         Ok(())
@@ -28,15 +43,15 @@ impl Kv {
     /// Answers a transaction without writes from this member's state.
     async fn read_txn(&self, txn: Txn) -> Result<pb::TxnResponse, Status> {
         let limits = cfgstore_store::CheckLimits {
-            max_txn_ops: self.0.config.max_txn_ops,
+            max_txn_ops: self.ctx.config.max_txn_ops,
         };
         let command = Command::Txn(txn);
         cfgstore_store::check(&command, &limits).map_err(errors::of_command)?;
         let Command::Txn(txn) = command else {
             unreachable!("it was made one above")
         };
-        let state = self.0.member.state();
-        let header = self.0.header(state.revision());
+        let state = self.ctx.member.state();
+        let header = self.ctx.header(state.revision());
         read_off_thread(&state.clone(), ranges_of_txn(&txn), move || {
             let outcome = state.read_txn(&txn)?;
             Ok(convert::txn_response(header, &outcome, Some(&txn)))
@@ -46,10 +61,10 @@ impl Kv {
 
     async fn write_txn(&self, caller: Caller, txn: Txn) -> Result<pb::TxnResponse, Status> {
         if puts_of_txn(&txn) {
-            self.0.check_quota()?;
+            self.ctx.check_quota()?;
         }
         let shape = convert::wants_keys_only(&txn).then(|| txn.clone());
-        let Done { outcome, header } = self.0.propose(caller, Command::Txn(txn)).await?;
+        let Done { outcome, header } = self.write(caller, Command::Txn(txn)).await?;
         match outcome {
             Outcome::Txn(outcome) => Ok(convert::txn_response(header, &outcome, shape.as_ref())),
             other => Err(mismatch(&other)),
@@ -116,11 +131,11 @@ impl kv_server::Kv for Kv {
             return Err(errors::empty_key());
         }
         if !request.serializable {
-            self.0.linearizable().await?;
+            self.ctx.linearizable().await?;
         }
         let range = convert::range(request).map_err(errors::of_command)?;
-        let state = self.0.member.state();
-        let header = self.0.header(state.revision());
+        let state = self.ctx.member.state();
+        let header = self.ctx.header(state.revision());
         let response = read_off_thread(&state.clone(), !range.range_end.is_empty(), move || {
             let outcome = state.range(&range)?;
             Ok(convert::range_response(header, &outcome, range.keys_only))
@@ -142,11 +157,8 @@ impl kv_server::Kv for Kv {
         let caller = caller::of(request.metadata());
         let request = request.into_inner();
         self.check_size(&request)?;
-        self.0.check_quota()?;
-        let Done { outcome, header } = self
-            .0
-            .propose(caller, Command::Put(convert::put(request)))
-            .await?;
+        self.ctx.check_quota()?;
+        let Done { outcome, header } = self.write(caller, Command::Put(convert::put(request))).await?;
         match outcome {
             Outcome::Put(outcome) => Ok(Response::new(convert::put_response(header, &outcome))),
             other => Err(mismatch(&other)),
@@ -161,7 +173,7 @@ impl kv_server::Kv for Kv {
         let request = request.into_inner();
         self.check_size(&request)?;
         let command = Command::DeleteRange(convert::delete_range(request));
-        let Done { outcome, header } = self.0.propose(caller, command).await?;
+        let Done { outcome, header } = self.write(caller, command).await?;
         match outcome {
             Outcome::DeleteRange(outcome) => Ok(Response::new(convert::delete_response(header, &outcome))),
             other => Err(mismatch(&other)),
@@ -178,7 +190,7 @@ impl kv_server::Kv for Kv {
             return self.write_txn(caller, txn).await.map(Response::new);
         }
         if !serializable {
-            self.0.linearizable().await?;
+            self.ctx.linearizable().await?;
         }
         self.read_txn(txn).await.map(Response::new)
     }
@@ -190,7 +202,7 @@ impl kv_server::Kv for Kv {
         let caller = caller::of(request.metadata());
         // `physical` asks to wait until the space is free: in memory that is at once.
         let command = Command::Compact(convert::compact(request.get_ref()));
-        let Done { header, .. } = self.0.propose(caller, command).await?;
+        let Done { header, .. } = self.ctx.propose(caller, command).await?;
         Ok(Response::new(pb::CompactionResponse { header: Some(header) }))
     }
 }

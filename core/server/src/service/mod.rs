@@ -23,12 +23,17 @@ pub(crate) use agent::AgentInfo;
 use crate::context::Context;
 use crate::watch::WatchService;
 
-/// Every service of this server. What is not among them answers Unimplemented.
-pub(crate) fn routes(ctx: &Arc<Context>, agent: AgentInfo) -> Routes {
+/// Every service of this server, for clients of this host (`local`) or for others. What is not among them answers
+/// Unimplemented.
+pub(crate) fn routes(ctx: &Arc<Context>, agent: AgentInfo, local: bool) -> Routes {
     let limit = ctx.config.max_wire_bytes();
+    let kv = kv::Kv {
+        ctx: ctx.clone(),
+        mirror: local.then(|| agent.mirror.clone()),
+    };
     let mut routes = Routes::builder();
     routes
-        .add_service(KvServer::new(kv::Kv(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(KvServer::new(kv).max_decoding_message_size(limit))
         .add_service(WatchServer::new(WatchService(ctx.clone())).max_decoding_message_size(limit))
         .add_service(LeaseServer::new(lease::Leases(ctx.clone())).max_decoding_message_size(limit))
         .add_service(LockServer::new(lock::Locks(ctx.clone())).max_decoding_message_size(limit))

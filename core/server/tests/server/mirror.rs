@@ -150,3 +150,32 @@ async fn a_removed_folder_is_made_again() {
     .await;
     assert_eq!(value(&found.unwrap(), "a").as_deref(), Some("1"));
 }
+
+#[tokio::test]
+async fn an_answered_write_over_the_hosts_socket_is_in_the_mirror() {
+    let server = TestServer::start().await;
+    let socket = server.server.socket().to_path_buf();
+    let channel = tonic::transport::Endpoint::from_static("http://localhost")
+        .connect_with_connector(tower::service_fn(move |_| {
+            let socket = socket.clone();
+            async move {
+                Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(
+                    tokio::net::UnixStream::connect(socket).await?,
+                ))
+            }
+        }))
+        .await
+        .unwrap();
+    let mut kv = cfgstore_proto::etcdserverpb::kv_client::KvClient::new(channel);
+    let mut reader = Reader::open(server.server.mirror_dir()).unwrap();
+    for n in 0..200 {
+        let put = cfgstore_proto::etcdserverpb::PutRequest {
+            key: "k".into(),
+            value: n.to_string().into(),
+            ..Default::default()
+        };
+        kv.put(put).await.unwrap();
+        // No wait: the answer says that it is there.
+        assert_eq!(value(&reader.snapshot().unwrap(), "k"), Some(n.to_string()));
+    }
+}
