@@ -22,6 +22,7 @@ folder=$(mktemp -d) && chmod 755 "$folder"
 export CFGSTORE_TEST_DIR=$folder CFGSTORE_DATA_DIR=$folder/store
 stop_stores() {
     for lock in "$folder"/*/lock; do
+        [ -e "$lock" ] || continue
         pid=$(tr -cd 0-9 <"$lock" 2>/dev/null) && [ -n "$pid" ] && kill "$pid" 2>/dev/null &&
             timeout 20 tail --pid="$pid" -f /dev/null
     done
@@ -37,13 +38,15 @@ for argument; do
         --valgrind)
             options+=(-m --set-timeout 600 -d pcre.jit=0)
             export CFGSTORE_VALGRIND=1
-            export VALGRIND_OPTS="--suppressions=$PWD/tests/valgrind.supp --trace-children-skip=*/cfgstored,*/php*-fpm* --num-callers=30 --vgdb=no" ;;
+            export VALGRIND_OPTS="--trace-children-skip=*/cfgstored,*/php*-fpm* --num-callers=30 --vgdb=no" ;;
         *) tests+=("$argument") ;;
     esac
 done
 [ ${#tests[@]} -gt 0 ] || tests=(tests)
 
-"$TEST_PHP_EXECUTABLE" -n "$runner" "${options[@]}" "${tests[@]}" 2>&1 | tee "$folder/output"
+# The runner writes beside itself.
+cp "$runner" "$folder/run-tests.php"
+"$TEST_PHP_EXECUTABLE" -n "$folder/run-tests.php" "${options[@]}" "${tests[@]}" 2>&1 | tee "$folder/output"
 count() { sed -n "s/^Tests $1 *: *\([0-9]*\).*/\1/p" "$folder/output" | head -1; }
 passed=$(count passed) failed=$(count failed) leaked=$(count leaked) skipped=$(count skipped)
 # A test that can't run here proves nothing.
