@@ -14,7 +14,7 @@ needed=(
     "php8.2:php8.2-cli" "php-config8.2:php8.2-dev" "php-fpm8.2:php8.2-fpm" "php-cgi8.2:php8.2-cgi"
     "/usr/lib/php/20220829/apcu.so:php8.2-apcu" "/usr/lib/php/20220829/opcache.so:php8.2-opcache"
     "/usr/lib/php/20220829/curl.so:php8.2-curl"
-    "nginx:nginx-light" "etcdctl:etcd-client" "etcd:etcd-server" "curl:curl" "cc:gcc" "python3:python3"
+    "nginx:nginx-light" "etcdctl:etcd-client" "etcd:etcd-server" "curl:curl" "cc:gcc" "c++:g++" "python3:python3" "pgrep:procps" "mount:mount"
     "valgrind:valgrind" "setpriv:util-linux"
 )
 
