@@ -20,14 +20,7 @@ done
 
 folder=$(mktemp -d) && chmod 755 "$folder"
 export CFGSTORE_TEST_DIR=$folder CFGSTORE_DATA_DIR=$folder/store
-stop_stores() {
-    for lock in "$folder"/*/lock; do
-        [ -e "$lock" ] || continue
-        pid=$(tr -cd 0-9 <"$lock" 2>/dev/null) && [ -n "$pid" ] && kill "$pid" 2>/dev/null &&
-            timeout 20 tail --pid="$pid" -f /dev/null
-    done
-}
-trap 'stop_stores; rm -rf "$folder"' EXIT
+trap '../scripts/stop-store.sh "$folder"/*; rm -rf "$folder"' EXIT
 
 options=(-n -q --show-diff -j"$(nproc)" --set-timeout 120
     -d "extension=$CFGSTORE_SO" -d "cfgstore.cfgstored=$CFGSTORED" -d "cfgstore.timeout=20")

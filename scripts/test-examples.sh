@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 export CFGSTORE_DATA_DIR=$folder/store PATH="$PATH:$build"
 settings=(-d "extension=$build/cfgstore.so" -d "cfgstore.cfgstored=$build/cfgstored" -d "cfgstore.data_dir=$folder/store")
 finish() {
-    pid=$(tr -cd 0-9 <"$folder/store/lock" 2>/dev/null) && [ -n "$pid" ] && kill "$pid" && timeout 20 tail --pid="$pid" -f /dev/null
+    scripts/stop-store.sh "$folder/store"
     rm -rf "$folder"
 }
 trap finish EXIT

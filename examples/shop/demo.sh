@@ -14,12 +14,13 @@ export ETCDCTL_API=3
 php=php8.2
 
 stop() {
-    for pid_file in "$run"/{nginx,php-fpm,watch}.pid "$CFGSTORE_DATA_DIR/lock"; do
+    for pid_file in "$run"/{nginx,php-fpm,watch}.pid; do
         [ -e "$pid_file" ] || continue
         pid=$(tr -cd 0-9 <"$pid_file")
         [ -n "$pid" ] && kill "$pid" 2>/dev/null || continue
         timeout 20 tail --pid="$pid" -f /dev/null               # returns when the process is gone
     done
+    "$root/scripts/stop-store.sh" "$CFGSTORE_DATA_DIR"
 }
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }

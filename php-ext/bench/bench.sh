@@ -12,7 +12,7 @@ etcd_pid=
 finish() {
     set +e                              # an etcd that was ended reports so, and the store must end too
     [ -n "$etcd_pid" ] && kill "$etcd_pid" && wait "$etcd_pid" 2>/dev/null
-    pid=$(tr -cd 0-9 <"$folder/store/lock" 2>/dev/null) && [ -n "$pid" ] && kill "$pid" && timeout 20 tail --pid="$pid" -f /dev/null
+    scripts/stop-store.sh "$folder/store"
     rm -rf "$folder"
 }
 trap finish EXIT
