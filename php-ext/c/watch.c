@@ -13,7 +13,7 @@ typedef struct {
 	CoreWatch *core;
 	bool ends;             /* Watch: the loop ends after `timeout` seconds */
 	double timeout;
-	uint64_t loop_ends_ms; /* Watch: when the present loop ends */
+	uint64_t loop_ends_us; /* Watch: when the present loop ends */
 	zval current;          /* Watch: a Change, or IS_UNDEF */
 	zend_object std;
 } watch_object;
@@ -77,10 +77,18 @@ void cfg_new_subscription(zval *result, cfg_owner owner, zend_string *prefix, in
 	new_object(result, subscription_ce, owner, prefix, from_revision);
 }
 
+/* Not cfg_now_ms(): that one is coarse, and a wait measured by it ends early. */
+static uint64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
 static uint64_t after(double seconds)
 {
-	double ms = ceil(seconds * 1000);
-	return ms < 1e15 ? cfg_now_ms() + (uint64_t) ms : UINT64_MAX;
+	double us = ceil(seconds * 1e6);
+	return us < 1e18 ? now_us() + 1 + (uint64_t) us : UINT64_MAX;
 }
 
 /* Runs signal handlers of pcntl_async_signals(), and ends the script when its time is up. */
@@ -105,8 +113,8 @@ static void run_interrupts(void)
 	}
 }
 
-/* The next change into `change`; false if none comes until `ends_ms`, or with an exception. */
-static bool await(watch_object *watch, uint64_t ends_ms, zval *change)
+/* The next change into `change`; false if none comes until `ends_us`, or with an exception. */
+static bool await(watch_object *watch, uint64_t ends_us, zval *change)
 {
 	for (;;) {
 		CoreChange taken;
@@ -121,12 +129,13 @@ static bool await(watch_object *watch, uint64_t ends_ms, zval *change)
 			cfg_throw(&error);
 			return false;
 		}
-		uint64_t now_ms = cfg_now_ms();
-		if (now_ms >= ends_ms) {
+		uint64_t now = now_us();
+		if (now >= ends_us) {
 			return false;
 		}
+		uint64_t left_ms = (ends_us - now + 999) / 1000;
 		struct pollfd readable = {.fd = descriptor, .events = POLLIN};
-		poll(&readable, 1, (int) MIN(ends_ms - now_ms, LOOK_UP_MS));
+		poll(&readable, 1, (int) MIN(left_ms, LOOK_UP_MS));
 		run_interrupts();
 		if (EG(exception)) {
 			return false;
@@ -145,14 +154,14 @@ static void advance(watch_object *watch)
 {
 	zval_ptr_dtor(&watch->current);
 	ZVAL_UNDEF(&watch->current);
-	await(watch, watch->loop_ends_ms, &watch->current);
+	await(watch, watch->loop_ends_us, &watch->current);
 }
 
 static ZEND_METHOD(Watch, rewind)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
 	watch_object *watch = THIS_WATCH();
-	watch->loop_ends_ms = watch->ends ? after(watch->timeout) : UINT64_MAX;
+	watch->loop_ends_us = watch->ends ? after(watch->timeout) : UINT64_MAX;
 	advance(watch);
 }
 

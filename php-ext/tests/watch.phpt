@@ -25,7 +25,7 @@ show($watch, 2);
 check('it goes on from its position', $watch->position() === $start + 4);
 show($watch, 3);
 check('a second loop went on', $watch->position() === $start + 6);
-show($client->watch('b', timeout: 0.3, fromRevision: $start + 1));
+show($client->watch('b', timeout: 20.0, fromRevision: $start + 1), 1);
 check('a value is of its type', (function () use ($client, $start) { foreach ($client->watch(fromRevision: $start + 1) as $c) { return $c->type === Cfgstore\ChangeType::Put && $c->value === ['n' => 1]; } })());
 
 // Without fromRevision it goes on after the last read: what comes between is not lost.
