@@ -4,13 +4,14 @@ use std::error::Error;
 use std::path::Path;
 
 /// Every file with messages or services of its own; imports are found through `ROOT`.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "kv.proto",
     "auth.proto",
     "rpc.proto",
     "v3lock.proto",
     "v3election.proto",
     "cfgstore/v1/agent.proto",
+    "cfgstore/peer/v1.proto",
 ];
 
 const ROOT: &str = "proto";

