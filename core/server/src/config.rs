@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cfgstore_client::host::HostPaths;
-use cfgstore_replica::MemberConfig;
+use cfgstore_replica::{Bootstrap, MemberConfig};
 
 use crate::compactor::AutoCompaction;
 use crate::start_error::{MAX_SOCKET_PATH_BYTES, StartError};
@@ -83,6 +83,17 @@ pub struct Config {
     /// Folder of the mirror; one of its own under `/dev/shm`, found through `<data_dir>/mirror`, when `None`.
     pub mirror_dir: Option<PathBuf>,
 
+    /// Addresses to listen on for other members; none by default.
+    pub listen_peers: Vec<SocketAddr>,
+    /// URLs that other members reach this one at.
+    pub peer_urls: Vec<String>,
+    /// How a data folder without a member comes by its cluster. By default, one of its own.
+    pub bootstrap: Bootstrap,
+    /// Refuse changes of the membership that would put the majority at risk. Default true.
+    pub strict_reconfig_check: bool,
+    /// Most learners at once. Default 1.
+    pub max_learners: usize,
+
     /// Largest request, in bytes. Default 1.5 MiB.
     pub max_request_bytes: usize,
     /// Most comparisons, and most operations on either path, of a transaction. Default 128.
@@ -126,6 +137,11 @@ impl Config {
             advertise_client_urls: Vec::new(),
             socket: None,
             mirror_dir: None,
+            listen_peers: Vec::new(),
+            peer_urls: Vec::new(),
+            bootstrap: Bootstrap::Alone,
+            strict_reconfig_check: true,
+            max_learners: 1,
             max_request_bytes: 3 << 19,
             max_txn_ops: 128,
             quota_backend_bytes: 2 << 30,
@@ -172,6 +188,15 @@ impl Config {
         }
         if self.max_concurrent_streams == 0 {
             return refuse("--max-concurrent-streams", "must be at least 1".into());
+        }
+        if self.quota_backend_bytes < self.max_request_bytes as u64 {
+            return refuse(
+                "--quota-backend-bytes",
+                format!(
+                    "is {}, must hold at least one request of --max-request-bytes ({})",
+                    self.quota_backend_bytes, self.max_request_bytes
+                ),
+            );
         }
         if self.election_timeout_ms > 50_000 {
             return refuse(
@@ -232,6 +257,11 @@ impl Config {
         let mut member = MemberConfig::new(&self.data_dir);
         member.name = self.name.clone();
         member.client_urls = self.client_urls();
+        member.listen_peers = self.listen_peers.clone();
+        member.peer_urls = self.peer_urls.clone();
+        member.bootstrap = self.bootstrap.clone();
+        member.strict_reconfig_check = self.strict_reconfig_check;
+        member.max_learners = self.max_learners;
         // What was measured against the limit is the request; its encoding in the log differs by a few bytes
         // per operation, so the member's own limit must never be the one that refuses.
         member.max_request_bytes = self.max_wire_bytes();
@@ -282,6 +312,7 @@ mod tests {
         check(|c| c.max_txn_ops = 0, "--max-txn-ops");
         check(|c| c.heartbeat_interval_ms = 900, "--heartbeat-interval");
         check(|c| c.election_timeout_ms = 60_000, "--election-timeout");
+        check(|c| c.quota_backend_bytes = 1 << 20, "--quota-backend-bytes");
         check(
             |c| c.watch_progress_notify_interval = Duration::from_millis(99),
             "100ms",

@@ -1,5 +1,9 @@
 //! The command line of `cfgstored`: etcd's flag names, so that etcd's unit files and scripts run it, and
-//! ours.
+//! ours. A flag may also come from the environment (`ETCD_NAME` for `--name`), or all of them from a file.
+
+mod etcd_only;
+mod peers;
+mod sources;
 
 use std::path::PathBuf;
 
@@ -17,6 +21,12 @@ use crate::start_error::StartError;
 #[derive(Debug, Parser)]
 #[command(name = "cfgstored", version, max_term_width = 100)]
 pub struct Flags {
+    /// Read all flags from this file, in the form of etcd's configuration file; others then count for nothing
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<String>,
+    /// Flags of etcd that were given and change nothing here.
+    #[arg(skip)]
+    without_effect: Vec<String>,
     /// Folder of all files [default: $CFGSTORE_DATA_DIR, or a folder of the user's]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -94,26 +104,53 @@ pub struct Flags {
     #[arg(long, default_value = "stderr", hide = true)]
     log_outputs: String,
 
-    #[arg(long, hide = true, value_delimiter = ',')]
-    initial_cluster: Vec<String>,
-    #[arg(long, hide = true)]
-    initial_cluster_state: Option<String>,
-    #[arg(long, hide = true)]
-    initial_cluster_token: Option<String>,
-    #[arg(long, hide = true, value_delimiter = ',')]
-    initial_advertise_peer_urls: Vec<String>,
-    #[arg(long, hide = true, value_delimiter = ',')]
+    /// Addresses to listen on for other members, http://ip:port, separated by commas [default: none, or
+    /// http://localhost:2380 once a cluster is asked for]
+    #[arg(long, value_delimiter = ',', value_name = "URLS", help_heading = "Cluster")]
     listen_peer_urls: Vec<String>,
+    /// Addresses that other members reach this one at [default: those of this member in --initial-cluster, or
+    /// those listened on]
+    #[arg(long, value_delimiter = ',', value_name = "URLS", help_heading = "Cluster")]
+    initial_advertise_peer_urls: Vec<String>,
+    /// The first members of the cluster, as in a=http://10.0.0.1:2380,b=http://10.0.0.2:2380
+    #[arg(long, value_name = "NAME=URL,…", help_heading = "Cluster")]
+    initial_cluster: Option<String>,
+    /// new: the cluster is made now, by the members of --initial-cluster; existing: this member was added to it
+    #[arg(long, default_value = "new", value_name = "STATE", help_heading = "Cluster")]
+    initial_cluster_state: String,
+    /// Tells clusters apart that were made with the same addresses
+    #[arg(
+        long,
+        default_value = "etcd-cluster",
+        value_name = "TOKEN",
+        help_heading = "Cluster"
+    )]
+    initial_cluster_token: String,
+    /// Refuse changes of the membership that would put the majority at risk
+    #[arg(
+        long,
+        default_value_t = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        value_name = "BOOL",
+        help_heading = "Cluster"
+    )]
+    strict_reconfig_check: bool,
+    /// Most learners at once
+    #[arg(
+        long,
+        default_value_t = 1,
+        alias = "experimental-max-learners",
+        value_name = "COUNT",
+        help_heading = "Cluster"
+    )]
+    max_learners: usize,
 }
 
-/// etcd's default peer addresses, which its unit files spell out: they lead nowhere from outside the host, so
-/// nothing is lost by not serving them.
-const LOCAL_PEERS: [&str; 4] = [
-    "http://localhost:2380",
-    "http://127.0.0.1:2380",
-    "http://localhost:7001",
-    "http://[::1]:2380",
-];
+/// Where etcd serves its clients when not told; a member of a cluster that nobody could ask anything is of no use.
+const DEFAULT_CLIENT_URL: &str = "http://127.0.0.1:2379";
 
 impl Flags {
     /// What `--log-level` says, as a tracing filter.
@@ -127,9 +164,14 @@ impl Flags {
         }
     }
 
+    /// Flags of etcd that were given and change nothing here, to be told.
+    pub fn without_effect(&self) -> &[String] {
+        &self.without_effect
+    }
+
     /// The settings, or what is wrong with a flag.
     pub fn into_config(self) -> Result<Config, StartError> {
-        self.refuse_cluster()?;
+        let cluster = peers::Cluster::read(&self)?;
         let refuse = |setting| move |reason| StartError::Config { setting, reason };
         if self.logger != "zap" && self.logger != "default" {
             return Err(refuse("--logger")(format!(
@@ -153,6 +195,19 @@ impl Flags {
             .map(|url| ListenAddress::parse(url))
             .collect::<Result<_, _>>()
             .map_err(refuse("--listen-client-urls"))?;
+        if let Some(cluster) = cluster {
+            if config.listen.is_empty() {
+                let default = ListenAddress::parse(DEFAULT_CLIENT_URL);
+                config
+                    .listen
+                    .push(default.map_err(refuse("--listen-client-urls"))?);
+            }
+            config.listen_peers = cluster.listen;
+            config.peer_urls = cluster.advertise;
+            config.bootstrap = cluster.bootstrap;
+        }
+        config.strict_reconfig_check = self.strict_reconfig_check;
+        config.max_learners = self.max_learners;
         config.advertise_client_urls = self.advertise_client_urls;
         config.advertise_client_urls.retain(|url| !url.is_empty());
         config.socket = self.socket;
@@ -181,59 +236,32 @@ impl Flags {
         config.validate()?;
         Ok(config)
     }
-
-    /// A flag that asks for a cluster is refused rather than ignored: the operator would believe in copies
-    /// that are not made. Values that ask for a cluster of this one member pass.
-    fn refuse_cluster(&self) -> Result<(), StartError> {
-        let refuse = |setting, value: &str| {
-            let reason = format!("clusters are not supported by this version, {value:?} cannot be served");
-            Err(StartError::Config { setting, reason })
-        };
-        let members: Vec<&String> = self
-            .initial_cluster
-            .iter()
-            .filter(|member| !member.is_empty())
-            .collect();
-        if members.len() > 1
-            || members
-                .iter()
-                .any(|member| !member.starts_with(&format!("{}=", self.name)))
-        {
-            return refuse("--initial-cluster", &self.initial_cluster.join(","));
-        }
-        if let Some(state) = &self.initial_cluster_state
-            && state != "new"
-        {
-            return refuse("--initial-cluster-state", state);
-        }
-        let peers = [
-            ("--initial-advertise-peer-urls", &self.initial_advertise_peer_urls),
-            ("--listen-peer-urls", &self.listen_peer_urls),
-        ];
-        for (setting, urls) in peers {
-            if let Some(url) = urls
-                .iter()
-                .find(|url| !url.is_empty() && !LOCAL_PEERS.contains(&url.as_str()))
-            {
-                return refuse(setting, url);
-            }
-        }
-        // A token only tells clusters apart while they are made; one member has nothing to tell apart.
-        let _ = &self.initial_cluster_token;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use cfgstore_replica::Bootstrap;
+
     use super::*;
 
+    fn config_with(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+        let all = ["cfgstored", "--data-dir=/d"]
+            .iter()
+            .chain(arguments)
+            .map(Into::into);
+        let environment = environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Flags::read(all.collect(), environment.collect())
+            .map_err(|error| error.to_string())?
+            .into_config()
+            .map_err(|error| error.to_string())
+    }
+
     fn config(arguments: &[&str]) -> Result<Config, String> {
-        let all = ["cfgstored", "--data-dir=/d"].iter().chain(arguments);
-        let flags = Flags::try_parse_from(all).map_err(|error| error.to_string())?;
-        flags.into_config().map_err(|error| error.to_string())
+        config_with(arguments, &[])
     }
 
     #[test]
@@ -261,6 +289,8 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(config.listen.len(), 2);
+        assert_eq!(config.listen_peers.len(), 1);
+        assert_eq!(config.peer_urls, ["http://localhost:2380"]);
         assert_eq!(config.advertise_client_urls, ["http://a:2379"]);
         assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(1));
     }
@@ -268,23 +298,6 @@ mod tests {
     #[test]
     fn what_cannot_be_served_is_refused_with_its_flag() {
         for (argument, text) in [
-            (
-                "--initial-cluster=default=http://a:2380,b=http://b:2380",
-                "clusters are not supported",
-            ),
-            (
-                "--initial-cluster=other=http://a:2380",
-                "clusters are not supported",
-            ),
-            ("--initial-cluster-state=existing", "clusters are not supported"),
-            (
-                "--listen-peer-urls=http://0.0.0.0:2380",
-                "clusters are not supported",
-            ),
-            (
-                "--initial-advertise-peer-urls=http://10.0.0.1:2380",
-                "clusters are not supported",
-            ),
             ("--listen-client-urls=https://127.0.0.1:1", "TLS"),
             ("--log-outputs=/var/log/x", "--log-outputs"),
             ("--logger=capnslog", "--logger"),
@@ -296,6 +309,135 @@ mod tests {
             let error = config(&[argument]).unwrap_err();
             assert!(error.contains(text), "{argument}: {error}");
         }
+    }
+
+    const THREE: &str = "--initial-cluster=a=http://10.0.0.1:2380,b=http://b:2380/,c=http://c:2380";
+
+    #[test]
+    fn members_of_a_new_cluster() {
+        let config = config(&["--name=b", THREE, "--listen-peer-urls=http://0.0.0.0:2380"]).unwrap();
+        assert_eq!(config.listen_peers, ["0.0.0.0:2380".parse().unwrap()]);
+        assert_eq!(config.peer_urls, ["http://b:2380"]);
+        assert_eq!(config.listen, [ListenAddress::parse(DEFAULT_CLIENT_URL).unwrap()]);
+        let Bootstrap::New { members, token } = config.bootstrap else {
+            panic!()
+        };
+        assert_eq!(token, "etcd-cluster");
+        let urls: Vec<_> = members.iter().flat_map(|member| &member.peer_urls).collect();
+        assert_eq!(urls, ["http://10.0.0.1:2380", "http://b:2380", "http://c:2380"]);
+    }
+
+    #[test]
+    fn a_member_that_joins_and_one_with_two_addresses() {
+        let list = "--initial-cluster=a=http://a:1,a=http://a:2,b=http://b:1";
+        let config = config(&[
+            "--name=a",
+            list,
+            "--initial-cluster-state=existing",
+            "--initial-advertise-peer-urls=http://a:2,http://a:1",
+        ])
+        .unwrap();
+        let Bootstrap::Existing { members } = config.bootstrap else {
+            panic!()
+        };
+        assert_eq!(members.len(), 2);
+        assert_eq!(members[0].peer_urls, ["http://a:1", "http://a:2"]);
+    }
+
+    #[test]
+    fn what_contradicts_itself_about_a_cluster_is_refused() {
+        for (arguments, text) in [
+            (&["--name=d", THREE][..], "does not name this member, \"d\""),
+            (
+                &["--name=a", THREE, "--initial-advertise-peer-urls=http://x:1"],
+                "both must be the same",
+            ),
+            (
+                &["--name=a", THREE, "--initial-cluster-state=old"],
+                "use new or existing",
+            ),
+            (&["--initial-cluster-state=existing"], "names the members to ask"),
+            (&["--initial-cluster=default"], "name=url"),
+            (&["--initial-cluster=default=https://a:1"], "TLS"),
+            (&["--initial-cluster=default=http://a"], "http://host:port"),
+            (&["--initial-cluster=default=http://a:1,b=http://a:1"], "twice"),
+            (&["--listen-peer-urls=unix:///x"], "http://host:port"),
+            (
+                &["--initial-advertise-peer-urls=http://a:1/x"],
+                "http://host:port",
+            ),
+            (&["--max-learners=x"], "--max-learners"),
+        ] {
+            let error = config(arguments).unwrap_err();
+            assert!(error.contains(text), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn flags_of_etcd_that_mean_nothing_here_pass_and_those_that_do_are_refused() {
+        config(&[
+            "-name=x",
+            "--enable-v2=false",
+            "--auth-token=simple",
+            "--cert-file=",
+            "--pre-vote",
+            "--max-wals=5",
+            "--strict-reconfig-check=false",
+            "--experimental-initial-corrupt-check",
+        ])
+        .unwrap();
+        for (argument, text) in [
+            ("--cert-file=/c", "TLS"),
+            ("--wal-dir=/w", "data folder"),
+            ("--force-new-cluster", "snapshot restore"),
+            ("--pre-vote=false", "pre-vote"),
+            ("--unsafe-no-fsync", "synced"),
+        ] {
+            let error = config(&[argument]).unwrap_err();
+            assert!(error.contains(text), "{argument}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_fills_what_the_command_line_leaves_out() {
+        let environment = [
+            ("ETCD_INITIAL_CLUSTER", "m=http://m:1"),
+            ("ETCD_NAME", "m"),
+            ("ETCD_HEARTBEAT_INTERVAL", "150"),
+            ("ETCD_ENDPOINTS", "http://other:1"),
+        ];
+        let config = config_with(&["--heartbeat-interval=120"], &environment).unwrap();
+        assert_eq!((config.name.as_str(), config.heartbeat_interval_ms), ("m", 120));
+        let error = config_with(&[], &[("ETCD_MAX_TXN_OPS", "many")]).unwrap_err();
+        assert!(error.contains("--max-txn-ops"), "{error}");
+    }
+
+    #[test]
+    fn a_file_counts_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etcd.conf.yml");
+        let file = format!("--config-file={}", path.display());
+        std::fs::write(
+            &path,
+            "name: f\ninitial-cluster: f=http://f:1\nsnapshot-count: 5\n",
+        )
+        .unwrap();
+        let config = config_with(&[&file, "--name=line"], &[("ETCD_NAME", "env")]).unwrap();
+        assert_eq!((config.name.as_str(), config.snapshot_count), ("f", 5));
+        for (text, reason) in [
+            ("names: f", "--names"),
+            ("a: [", "not YAML"),
+            ("max-txn-ops: x", "--max-txn-ops"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = config_with(&[&file], &[]).unwrap_err();
+            assert!(
+                error.contains(reason) && error.contains("etcd.conf.yml"),
+                "{text}: {error}"
+            );
+        }
+        let error = config_with(&["--config-file=/nowhere/x"], &[]).unwrap_err();
+        assert!(error.contains("/nowhere/x"), "{error}");
     }
 
     #[test]

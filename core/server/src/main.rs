@@ -5,12 +5,14 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use cfgstore_server::{Config, Flags, Server};
-use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags = match Flags::from_process() {
+        Ok(flags) => flags,
+        Err(error) => error.exit(),
+    };
     match run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -22,6 +24,12 @@ fn main() -> ExitCode {
 
 fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     start_logging(flags.log_filter())?;
+    if !flags.without_effect().is_empty() {
+        tracing::info!(
+            flags = flags.without_effect().join(" "),
+            "flags of etcd that have no effect here"
+        );
+    }
     let config = flags.into_config()?;
     // One thread for everything but disk and mirror: with two, each call costs a third more.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -109,6 +109,12 @@ pub(super) async fn start(
     ] {
         command.env_remove(variable);
     }
+    // They are settings of some other server of this environment: the embedded store has none, and listens nowhere.
+    for (variable, _) in std::env::vars_os() {
+        if variable.as_encoded_bytes().starts_with(b"ETCD_") {
+            command.env_remove(variable);
+        }
+    }
     sys::detach_before_exec(&mut command);
     let mut starter = command.spawn().map_err(|error| fault("run", error))?;
     // Closes this side's copy of the pipe's writing end.
