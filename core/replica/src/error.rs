@@ -27,6 +27,109 @@ pub struct Damage {
     pub expected: String,
 }
 
+/// Why a member without data could not become one of its cluster.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BootstrapError {
+    /// The list of first members does not name this one.
+    #[error(
+        "member {name:?} is not in the initial cluster, which names {}: give it one of these names, or add it to the list \
+         of every member",
+        .listed.join(", ")
+    )]
+    NotListed {
+        /// This member's name.
+        name: String,
+        /// The names in the list.
+        listed: Vec<String>,
+    },
+    /// The list says other peer URLs of this member than its own setting.
+    #[error(
+        "the initial cluster says that member {name:?} has the peer URLs {}, but its own setting says {}: they must be the same",
+        .listed.join(","), if .own.is_empty() { "none".to_owned() } else { .own.join(",") }
+    )]
+    PeerUrlsDiffer {
+        /// This member's name.
+        name: String,
+        /// Peer URLs in the list.
+        listed: Vec<String>,
+        /// This member's `peer_urls`.
+        own: Vec<String>,
+    },
+    /// Two members of the list have the same name.
+    #[error("the initial cluster names member {name:?} more than once, with other URLs in between")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// Two members of the list have the same peer URL.
+    #[error("the initial cluster gives peer URL {url} to more than one member")]
+    DuplicateUrl {
+        /// The URL.
+        url: String,
+    },
+    /// A member of the list has no name or no peer URL.
+    #[error("the initial cluster has no peer URL, or no name, for member {name:?}")]
+    Incomplete {
+        /// Its name.
+        name: String,
+    },
+    /// The folder was set up for another cluster, or as another member, but holds no data yet.
+    #[error(
+        "the data folder was set up for member {folder_member:016x} of cluster {folder_cluster:016x}, but the settings make \
+         this member {member_id:016x} of cluster {cluster_id:016x}. The folder holds no data yet: remove it, or put the \
+         settings back"
+    )]
+    OtherFolder {
+        /// Cluster id in the folder.
+        folder_cluster: u64,
+        /// Member id in the folder.
+        folder_member: u64,
+        /// Cluster id by the settings.
+        cluster_id: u64,
+        /// Member id by the settings.
+        member_id: u64,
+    },
+    /// This member is part of a running cluster already, but its data folder is empty: it was lost.
+    #[error(
+        "member {member_id:016x} ({name:?}) has already been bootstrapped, but its data folder is empty. It must not come \
+         back under its old id, since it could vote twice: remove it with `cfgctl member remove {member_id:016x}`, add it \
+         again with `cfgctl member add`, and start it with the initial cluster state `existing` (see the deploy guide)"
+    )]
+    AlreadyBootstrapped {
+        /// Its id.
+        member_id: u64,
+        /// Its name.
+        name: String,
+    },
+    /// The cluster does not know a member with these peer URLs.
+    #[error(
+        "cluster {cluster_id:016x} has no member with the peer URLs {}: add it first, with `cfgctl member add {name} \
+         --peer-urls={}`",
+        .peer_urls.join(","), .peer_urls.join(",")
+    )]
+    NotAdded {
+        /// The cluster that was asked.
+        cluster_id: u64,
+        /// This member's name.
+        name: String,
+        /// Its peer URLs.
+        peer_urls: Vec<String>,
+    },
+    /// No member of the existing cluster answered.
+    #[error(
+        "no member of the existing cluster answered within {waited_ms} ms: {}. Start the others first, and check the initial \
+         cluster and the network",
+        .answers.join("; ")
+    )]
+    NoAnswer {
+        /// How long was tried.
+        waited_ms: u64,
+        /// What became of asking each.
+        answers: Vec<String>,
+    },
+}
+
 /// Why [`Member::open`](crate::Member::open) refused to start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -34,6 +137,9 @@ pub enum OpenError {
     /// The settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The member has no data, and could not become one of its cluster.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// A file or folder could not be read, created or written.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {

@@ -8,6 +8,7 @@
 //! * `wal`: the write-ahead log. One group of writes, one frame, one sync. It knows no Raft.
 //! * `snapshot`, `checkpoint`, `maintenance`: the state on disk. Snapshot files of our own allow the log to be purged; the
 //!   sled checkpoint only makes starts fast.
+//! * `bootstrap`, `identity`, `membership`: who the member is, how it comes by its cluster, who else is in it.
 //! * `disk`: the file operations under log and snapshots, so that tests can cut the power.
 //!
 //! Invariants:
@@ -23,6 +24,7 @@
 //! `docs/snapshot-format.md`.
 
 mod barrier;
+mod bootstrap;
 mod checkpoint;
 mod cluster;
 mod config;
@@ -45,7 +47,7 @@ mod wal;
 
 pub use cluster::{Bootstrap, InitialMember, MemberInfo, MembershipError};
 pub use config::MemberConfig;
-pub use error::{ConfigError, Damage, OpenError, ProposeError, ReadError, ShutdownError};
+pub use error::{BootstrapError, ConfigError, Damage, OpenError, ProposeError, ReadError, ShutdownError};
 pub use fatal::FatalHook;
 pub use member::{Applied, Member};
 pub use stats::{Histogram, MemberStats, PeerStats};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use cfgstore_store::Store;
 use tokio::sync::oneshot;
@@ -17,6 +18,7 @@ use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;
 use crate::raft::types::{Raft, StoredMembership};
 use crate::snapshot::{self, KEPT, SnapshotDir, SnapshotInfo};
+use crate::stats::Counters;
 use crate::wal::format::BaseState;
 use crate::wal::index::next_index;
 use crate::wal::log::Owner;
@@ -136,6 +138,7 @@ struct Shared {
     snapshots: SnapshotDir,
     published: Published,
     log: LogStore,
+    counters: Arc<Counters>,
     checkpoint_log_entries: u64,
     checkpoint_log_bytes: u64,
     snapshot_log_bytes: u64,
@@ -154,6 +157,7 @@ impl Maintenance {
         snapshots: SnapshotDir,
         published: Published,
         log: LogStore,
+        counters: Arc<Counters>,
     ) -> io::Result<Maintenance> {
         let (sender, receiver) = mpsc::channel();
         let after_snapshot = snapshots.newest().map_or(0, |info| info.log_id.index + 1);
@@ -167,6 +171,7 @@ impl Maintenance {
             snapshots,
             published,
             log,
+            counters,
             checkpoint_log_entries: config.checkpoint_log_entries,
             checkpoint_log_bytes: config.checkpoint_log_bytes,
             snapshot_log_bytes: config.snapshot_log_bytes,
@@ -324,7 +329,9 @@ impl Worker {
                 Some(checkpoint) => checkpoint,
                 None => Checkpoint::create(&self.start.dir, self.start.owner)?,
             };
+            let started = Instant::now();
             checkpoint.update(position)?;
+            self.shared.counters.backend_commit.record(started.elapsed());
             self.start.checkpoint = Some(checkpoint);
             Ok::<(), checkpoint::CheckpointError>(())
         };
@@ -341,8 +348,12 @@ impl Worker {
     }
 
     fn snapshot(&self, position: &Position) -> Option<SnapshotInfo> {
+        let started = Instant::now();
         match self.shared.snapshots.write(position) {
-            Ok(info) => info,
+            Ok(info) => {
+                self.shared.counters.snapshot_save.record(started.elapsed());
+                info
+            }
             Err(error) => {
                 tracing::error!(%error, "writing a snapshot failed; the log is kept until one succeeds");
                 None

@@ -20,6 +20,7 @@ use crate::propose::{Origin, Proposer};
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
+use crate::stats::Counters;
 use crate::wal::log::Owner;
 use crate::{MemberConfig, MemberInfo, MemberStats, MemberStatus, MembershipError};
 
@@ -45,6 +46,10 @@ pub struct Member(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: MemberConfig,
     pub(crate) owner: Owner,
+    /// See [`Identity`](crate::identity::Identity).
+    #[allow(dead_code)] // until the transport speaks for it
+    pub(crate) life: u64,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) raft: Raft,
     pub(crate) log: LogStore,
     pub(crate) published: Published,
@@ -214,7 +219,7 @@ impl Member {
 
     /// Counters since the member was opened.
     pub fn stats(&self) -> MemberStats {
-        MemberStats::default()
+        self.0.counters.read()
     }
 
     /// Seconds that leases have left, rounded up, in the order asked; `None` for one that does not exist. The leader

@@ -13,8 +13,8 @@ pub(crate) fn members(membership: &StoredMembership) -> Vec<MemberInfo> {
         name: node.name.clone(),
         peer_urls: node.peer_urls.clone(),
         client_urls: node.client_urls.clone(),
-        is_learner: !voters.contains(id),
-        started: !node.name.is_empty(),
+        is_learner: !voters.contains(id) && !node.promote_when_ready,
+        started: node.life != 0,
     };
     membership.nodes().map(info).collect()
 }

@@ -13,6 +13,7 @@ use crate::barrier::Barrier;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::fatal::FatalHook;
+use crate::identity::Identity;
 use crate::lease::Lessor;
 use crate::maintenance::{self, Maintenance};
 use crate::member::Inner;
@@ -20,13 +21,14 @@ use crate::position::Position;
 use crate::propose::{Origin, Proposer, QueueLimits};
 use crate::raft::log_store::LogStore;
 use crate::raft::network::NoPeers;
-use crate::raft::state_machine::{Published, StateMachine};
-use crate::raft::types::{MemberNode, Raft};
+use crate::raft::state_machine::{Published, StateMachine, Surroundings};
+use crate::raft::types::Raft;
 use crate::snapshot::{SnapshotDir, SnapshotError};
+use crate::stats::Counters;
 use crate::wal::index::next_index;
 use crate::wal::log::Place;
 use crate::wal::writer::Writer;
-use crate::{MemberConfig, checkpoint, identity, wal};
+use crate::{MemberConfig, bootstrap, checkpoint, identity, wal};
 
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -35,15 +37,33 @@ const READY_TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) async fn open(disk: Arc<dyn Disk>, config: MemberConfig) -> Result<Inner, OpenError> {
     config.validate()?;
     let settings = config.clone();
-    let recovered = tokio::task::spawn_blocking(move || recover(disk, &settings));
-    let recovered = recovered
-        .await
-        .map_err(|error| OpenError::Raft(error.to_string()))??;
+    let folder = disk.clone();
+    let identity = blocking(move || prepare(&*folder, &settings)).await?;
+    let identity = match identity {
+        Some(identity) => identity,
+        None => {
+            let identity = bootstrap::identity(&config).await?;
+            let (folder, dir) = (disk.clone(), config.data_dir.clone());
+            blocking(move || identity::write(&*folder, &dir, identity)).await?;
+            identity
+        }
+    };
+    let settings = config.clone();
+    let recovered = blocking(move || recover(disk, &settings, identity)).await?;
     start(config, recovered).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| OpenError::Raft(error.to_string()))?
 }
 
 /// Everything the disk had to say.
 struct Recovered {
+    identity: Identity,
     place: Place,
     log: wal::log::Log,
     snapshots: SnapshotDir,
@@ -52,7 +72,8 @@ struct Recovered {
     maintenance: maintenance::Start,
 }
 
-fn recover(disk: Arc<dyn Disk>, config: &MemberConfig) -> Result<Recovered, OpenError> {
+/// Creates the folders, and reads who this member is; `None` when that is not settled yet.
+fn prepare(disk: &dyn Disk, config: &MemberConfig) -> Result<Option<Identity>, OpenError> {
     let wal_dir = config.data_dir.join("wal");
     for (dir, private) in [(&config.data_dir, false), (&wal_dir, true)] {
         disk.create_dir(dir, private).map_err(|source| OpenError::Io {
@@ -65,8 +86,13 @@ fn recover(disk: Arc<dyn Disk>, config: &MemberConfig) -> Result<Recovered, Open
     // taken a checkpoint; keeping others out for good is the caller's duty.
     checkpoint::wait_unlocked(&config.data_dir.join("checkpoint"))
         .map_err(|_| OpenError::InUse(config.data_dir.clone()))?;
-    let has_log = wal::recover::has_segments(&*disk, &wal_dir)?;
-    let owner = identity::load_or_create(&*disk, &config.data_dir, has_log)?;
+    let has_log = wal::recover::has_segments(disk, &wal_dir)?;
+    identity::read(disk, &config.data_dir, has_log)
+}
+
+fn recover(disk: Arc<dyn Disk>, config: &MemberConfig, identity: Identity) -> Result<Recovered, OpenError> {
+    let wal_dir = config.data_dir.join("wal");
+    let owner = identity.owner;
     let place = Place {
         disk: disk.clone(),
         dir: wal_dir,
@@ -95,6 +121,7 @@ fn recover(disk: Arc<dyn Disk>, config: &MemberConfig) -> Result<Recovered, Open
         });
     }
     Ok(Recovered {
+        identity,
         place,
         log,
         snapshots,
@@ -113,6 +140,7 @@ fn snapshot_error(error: SnapshotError) -> OpenError {
 
 async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, OpenError> {
     let Recovered {
+        identity,
         place,
         log,
         snapshots,
@@ -122,23 +150,25 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
     } = recovered;
     let owner = place.owner;
     let wal_state = log.state;
-    let writer = Writer::start(log, config.fatal.clone()).map_err(|source| OpenError::Io {
-        action: "start the threads for",
-        path: place.dir.clone(),
-        source,
-    })?;
+    let counters = Arc::new(Counters::default());
+    let writer =
+        Writer::start(log, counters.clone(), config.fatal.clone()).map_err(|source| OpenError::Io {
+            action: "start the threads for",
+            path: place.dir.clone(),
+            source,
+        })?;
     let log = LogStore::new(writer, wal_state);
     let published = Published::new(position);
     let lessor = Lessor::default();
-    let state_machine = StateMachine::new(
-        store,
-        published.clone(),
-        lessor.clone(),
-        snapshots.clone(),
-        Some(log.clone()),
-        config.entry_cache_bytes,
-        config.fatal.clone(),
-    );
+    let surroundings = Surroundings {
+        lessor: lessor.clone(),
+        snapshots: snapshots.clone(),
+        log: Some(log.clone()),
+        entry_cache_bytes: config.entry_cache_bytes,
+        counters: counters.clone(),
+        fatal: config.fatal.clone(),
+    };
+    let state_machine = StateMachine::new(store, published.clone(), surroundings);
     let raft_config = raft_config(&config, owner.cluster_id)?;
     let raft = Raft::new(owner.member_id, raft_config, NoPeers, log.clone(), state_machine)
         .await
@@ -149,24 +179,28 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
         .await
         .map_err(|error| OpenError::Raft(error.to_string()))?
     {
-        let node = MemberNode {
-            name: config.name.clone(),
-            peer_urls: config.peer_urls.clone(),
-            client_urls: config.client_urls.clone(),
-        };
-        let members = std::collections::BTreeMap::from([(owner.member_id, node)]);
-        raft.initialize(members)
-            .await
-            .map_err(|error| OpenError::Raft(error.to_string()))?;
+        let members = bootstrap::first_members(&config, identity).await?;
+        if let Some(members) = members {
+            raft.initialize(members)
+                .await
+                .map_err(|error| OpenError::Raft(error.to_string()))?;
+        }
     }
     become_ready(&raft, owner.member_id, next_index(wal_state.last)).await?;
 
-    let maintenance = Maintenance::start(&config, maintenance, snapshots, published.clone(), log.clone())
-        .map_err(|source| OpenError::Io {
-            action: "start the threads for",
-            path: config.data_dir.clone(),
-            source,
-        })?;
+    let maintenance = Maintenance::start(
+        &config,
+        maintenance,
+        snapshots,
+        published.clone(),
+        log.clone(),
+        counters.clone(),
+    )
+    .map_err(|source| OpenError::Io {
+        action: "start the threads for",
+        path: config.data_dir.clone(),
+        source,
+    })?;
     let proposer = Proposer::new(QueueLimits {
         request_bytes: config.max_request_bytes,
         batch_commands: config.max_batch_commands,
@@ -187,6 +221,8 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
     Ok(Inner {
         config,
         owner,
+        life: identity.life,
+        counters,
         raft,
         log,
         published,

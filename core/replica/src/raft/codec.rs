@@ -174,8 +174,17 @@ fn put_count(count: usize, out: &mut BytesMut) {
     out.put_u32_le(u32::try_from(count).expect("a membership has far fewer than 2^32 parts"));
 }
 
+/// Stands where memberships of the first format have the number of their configurations.
+const MEMBERSHIP_VERSIONED: u32 = u32::MAX;
+/// Newest format of memberships.
+const MEMBERSHIP_VERSION: u32 = 2;
+/// Flag of a node: see [`MemberNode::promote_when_ready`].
+const NODE_PROMOTE_WHEN_READY: u32 = 1;
+
 /// Appends a membership.
 pub(crate) fn encode_membership(membership: &Membership, out: &mut BytesMut) {
+    out.put_u32_le(MEMBERSHIP_VERSIONED);
+    out.put_u32_le(MEMBERSHIP_VERSION);
     let configs = membership.get_joint_config();
     put_count(configs.len(), out);
     for config in configs {
@@ -191,6 +200,12 @@ pub(crate) fn encode_membership(membership: &Membership, out: &mut BytesMut) {
             put_count(urls.len(), out);
             urls.iter().for_each(|url| put_string(url, out));
         }
+        out.put_u64_le(node.life);
+        out.put_u32_le(if node.promote_when_ready {
+            NODE_PROMOTE_WHEN_READY
+        } else {
+            0
+        });
     }
 }
 
@@ -224,8 +239,21 @@ pub(crate) fn decode_membership(bytes: &mut Bytes) -> Result<Membership, Payload
     fn strings(bytes: &mut Bytes) -> Result<Vec<String>, PayloadError> {
         (0..count(bytes)?).map(|_| string(bytes)).collect()
     }
+    let mut config_count = count(bytes)?;
+    let versioned = config_count == MEMBERSHIP_VERSIONED as usize;
+    if versioned {
+        match count(bytes)? {
+            2 => config_count = count(bytes)?,
+            other => {
+                return refuse(
+                    WHAT,
+                    format!("its format {other} is unknown; a newer version of cfgstore may know it"),
+                );
+            }
+        }
+    }
     let mut configs = Vec::new();
-    for _ in 0..count(bytes)? {
+    for _ in 0..config_count {
         let config = (0..count(bytes)?)
             .map(|_| id(bytes))
             .collect::<Result<BTreeSet<u64>, _>>()?;
@@ -234,11 +262,20 @@ pub(crate) fn decode_membership(bytes: &mut Bytes) -> Result<Membership, Payload
     let mut nodes = BTreeMap::new();
     for _ in 0..count(bytes)? {
         let member = id(bytes)?;
-        let node = MemberNode {
+        let mut node = MemberNode {
             name: string(bytes)?,
             peer_urls: strings(bytes)?,
             client_urls: strings(bytes)?,
+            ..MemberNode::default()
         };
+        if versioned {
+            node.life = id(bytes)?;
+            let flags = count(bytes)? as u32;
+            if flags & !NODE_PROMOTE_WHEN_READY != 0 {
+                return refuse(WHAT, "a member has flags of a newer version of cfgstore");
+            }
+            node.promote_when_ready = flags & NODE_PROMOTE_WHEN_READY != 0;
+        }
         nodes.insert(member, node);
     }
     if configs.is_empty() && nodes.is_empty() {
@@ -259,6 +296,8 @@ mod tests {
             name: name.into(),
             peer_urls: vec![format!("http://{name}:2380")],
             client_urls: vec![],
+            life: 77,
+            promote_when_ready: name == "learner",
         };
         let nodes = BTreeMap::from([(1, node("a")), (2, node("b")), (9, node("learner"))]);
         for membership in [
@@ -272,6 +311,29 @@ mod tests {
                 assert!(decode_payload(kind, bytes.slice(..len)).is_err());
             }
         }
+    }
+
+    #[test]
+    fn memberships_of_the_first_format_are_read_and_unknown_ones_refused() {
+        let mut old = BytesMut::new();
+        put_count(1, &mut old);
+        put_count(1, &mut old);
+        old.put_u64_le(7);
+        put_count(1, &mut old);
+        old.put_u64_le(7);
+        put_string("a", &mut old);
+        put_count(0, &mut old);
+        put_count(0, &mut old);
+        let membership = decode_membership(&mut old.freeze()).unwrap();
+        let node = membership.get_node(&7).unwrap();
+        assert_eq!((node.name.as_str(), node.life), ("a", 0));
+        assert_eq!(membership.voter_ids().collect::<Vec<_>>(), [7]);
+
+        let mut newer = BytesMut::new();
+        newer.put_u32_le(MEMBERSHIP_VERSIONED);
+        newer.put_u32_le(3);
+        let error = decode_membership(&mut newer.freeze()).unwrap_err();
+        assert!(error.to_string().contains("newer version"), "{error}");
     }
 
     #[test]

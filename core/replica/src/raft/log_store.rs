@@ -396,7 +396,7 @@ mod tests {
         .unwrap();
         let state = log.state;
         LogStore::new(
-            Writer::start(log, FatalHook::new(|message| panic!("{message}"))).unwrap(),
+            Writer::start(log, Arc::default(), FatalHook::new(|message| panic!("{message}"))).unwrap(),
             state,
         )
     }

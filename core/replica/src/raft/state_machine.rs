@@ -2,7 +2,9 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use cfgstore_store::{Command, Outcome, State, Store};
@@ -20,6 +22,7 @@ use crate::raft::types::{
     Batch, BatchReply, LogId, SnapshotMeta, StoredMembership, TypeConfig, from_wal_id, to_wal_id,
 };
 use crate::snapshot::{self, SnapshotDir, SnapshotFile, SnapshotInfo};
+use crate::stats::{Counters, InProgress};
 
 /// What others see of the state machine. Clones share it.
 #[derive(Clone)]
@@ -89,35 +92,30 @@ pub(crate) struct StateMachine {
     log_id: Option<LogId>,
     membership: Arc<StoredMembership>,
     published: Published,
-    lessor: Lessor,
-    snapshots: SnapshotDir,
-    log: Option<LogStore>,
-    entry_cache_bytes: usize,
-    fatal: FatalHook,
+    around: Surroundings,
+}
+
+/// What the state machine works with.
+pub(crate) struct Surroundings {
+    pub(crate) lessor: Lessor,
+    pub(crate) snapshots: SnapshotDir,
+    /// The log whose cache is trimmed behind what is applied.
+    pub(crate) log: Option<LogStore>,
+    pub(crate) entry_cache_bytes: usize,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) fatal: FatalHook,
 }
 
 impl StateMachine {
     /// The state machine at a recovered position.
-    pub(crate) fn new(
-        store: Store,
-        published: Published,
-        lessor: Lessor,
-        snapshots: SnapshotDir,
-        log: Option<LogStore>,
-        entry_cache_bytes: usize,
-        fatal: FatalHook,
-    ) -> Self {
+    pub(crate) fn new(store: Store, published: Published, around: Surroundings) -> Self {
         let position = published.position();
         Self {
             store,
             log_id: position.log_id.map(from_wal_id),
             membership: position.membership,
             published,
-            lessor,
-            snapshots,
-            log,
-            entry_cache_bytes,
-            fatal,
+            around,
         }
     }
 
@@ -170,7 +168,7 @@ impl StateMachine {
                 "applying log entry {} panicked; the state machine cannot go on",
                 log_id.index
             );
-            self.fatal.call(&message);
+            self.around.fatal.call(&message);
             io::Error::other(message)
         })?;
         self.log_id = Some(log_id);
@@ -183,20 +181,29 @@ impl StateMachine {
         };
         for ((_, command), (result, _)) in batch.0.commands.iter().zip(&reply.outcomes) {
             match (command, result) {
-                (_, Ok(Outcome::LeaseGrant { id, ttl_secs })) => self.lessor.granted(*id, *ttl_secs),
-                (Command::LeaseRevoke(revoke), Ok(_)) => self.lessor.revoked(revoke.id),
+                (_, Ok(Outcome::LeaseGrant { id, ttl_secs })) => {
+                    self.around.counters.leases_granted.fetch_add(1, Relaxed);
+                    self.around.lessor.granted(*id, *ttl_secs);
+                }
+                (Command::LeaseRevoke(revoke), Ok(_)) => {
+                    self.around.counters.leases_revoked.fetch_add(1, Relaxed);
+                    self.around.lessor.revoked(revoke.id);
+                }
                 _ => {}
             }
         }
     }
 
     fn trim_log(&self) {
-        let (Some(log), Some(log_id)) = (&self.log, &self.log_id) else {
+        let (Some(log), Some(log_id)) = (&self.around.log, &self.log_id) else {
             return;
         };
         // In a group of one nobody will ever ask for an applied entry again.
         let alone = self.membership.membership().nodes().count() <= 1;
-        log.trim(log_id.index, if alone { 0 } else { self.entry_cache_bytes });
+        log.trim(
+            log_id.index,
+            if alone { 0 } else { self.around.entry_cache_bytes },
+        );
     }
 }
 
@@ -216,14 +223,17 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let (entry, responder) = match next {
                 Ok(next) => next,
                 Err(error) => {
-                    self.fatal
+                    self.around
+                        .fatal
                         .call(&format!("a committed log entry cannot be read back: {error}"));
                     return Err(error);
                 }
             };
+            let started = Instant::now();
             let reply = self.apply_entry(entry.log_id, &entry.payload)?;
             // Whoever gets an answer must find its effect in the state.
             self.published.publish(self.position());
+            self.around.counters.applied(started.elapsed());
             self.tell_lessor(&entry.payload, &reply);
             if let Some(responder) = responder {
                 responder.send(reply);
@@ -239,23 +249,25 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let task = if force {
             BuilderTask::Write(self.position())
         } else {
-            BuilderTask::Announce(self.snapshots.newest()?)
+            BuilderTask::Announce(self.around.snapshots.newest()?)
         };
         Some(SnapshotBuilder {
-            snapshots: self.snapshots.clone(),
+            snapshots: self.around.snapshots.clone(),
             task,
         })
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         SnapshotBuilder {
-            snapshots: self.snapshots.clone(),
+            snapshots: self.around.snapshots.clone(),
             task: BuilderTask::Write(self.position()),
         }
     }
 
     async fn install_snapshot(&mut self, _meta: &SnapshotMeta, file: SnapshotFile) -> io::Result<()> {
-        let snapshots = self.snapshots.clone();
+        let counters = self.around.counters.clone();
+        let _in_progress = InProgress::new(&counters.snapshot_installs_in_progress);
+        let snapshots = self.around.snapshots.clone();
         let load = move || snapshot::load(snapshots.disk(), &file.path, snapshots.cluster_id());
         let loaded = tokio::task::spawn_blocking(load)
             .await
@@ -265,7 +277,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.log_id = Some(from_wal_id(log_id));
         self.membership = Arc::new(membership);
         let position = self.position();
-        let snapshots = self.snapshots.clone();
+        let snapshots = self.around.snapshots.clone();
         let kept = position.clone();
         let written = tokio::task::spawn_blocking(move || snapshots.write(&kept))
             .await
@@ -276,7 +288,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFile>>> {
-        Ok(self.snapshots.newest().map(to_snapshot))
+        Ok(self.around.snapshots.newest().map(to_snapshot))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::fatal::FatalHook;
 use crate::lease::Lessor;
 use crate::position::Position;
 use crate::raft::log_store::LogStore;
-use crate::raft::state_machine::{Published, StateMachine};
+use crate::raft::state_machine::{Published, StateMachine, Surroundings};
 use crate::raft::types::{StoredMembership, TypeConfig};
 use crate::snapshot::SnapshotDir;
 use crate::wal::log::{Owner, Place};
@@ -54,7 +54,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
         let fatal = FatalHook::new(|message| panic!("{message}"));
         let (log, _) = recover::open(place).unwrap();
         let state = log.state;
-        let writer = Writer::start(log, fatal.clone()).unwrap();
+        let writer = Writer::start(log, Arc::default(), fatal.clone()).unwrap();
         let log = LogStore::new(writer.clone(), state);
         let snapshots = SnapshotDir::open(disk, dir.join("snapshot"), 1).unwrap();
         let store = cfgstore_store::Store::new();
@@ -64,7 +64,15 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
             state: Arc::new(store.state()),
         };
         let published = Published::new(position);
-        let machine = StateMachine::new(store, published, Lessor::default(), snapshots, None, 0, fatal);
+        let surroundings = Surroundings {
+            lessor: Lessor::default(),
+            snapshots,
+            log: None,
+            entry_cache_bytes: 0,
+            counters: Arc::default(),
+            fatal,
+        };
+        let machine = StateMachine::new(store, published, surroundings);
         Ok((Guard { writer }, log, machine))
     }
 }

@@ -58,6 +58,11 @@ pub(crate) struct MemberNode {
     pub(crate) peer_urls: Vec<String>,
     /// Where clients reach it.
     pub(crate) client_urls: Vec<String>,
+    /// Drawn at random with the member's data folder; 0 until the member has told. Who speaks with its id but has
+    /// another life has lost the folder, and with it the votes it gave.
+    pub(crate) life: u64,
+    /// A learner that is to become a voter as soon as it has caught up.
+    pub(crate) promote_when_ready: bool,
 }
 
 /// The commands of one log entry. A clone is a reference count.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::disk::{Disk, DiskFile};
 use crate::wal::format::{
@@ -56,6 +57,8 @@ pub(crate) struct Log {
     pub(crate) next_sequence: u64,
     pub(crate) state: BaseState,
     pub(crate) index: SharedIndex,
+    /// How long the last commit's sync took.
+    pub(crate) last_sync: Duration,
     builder: FrameBuilder,
 }
 
@@ -114,6 +117,7 @@ impl Log {
             next_sequence,
             state,
             index,
+            last_sync: Duration::ZERO,
             builder: FrameBuilder::default(),
         }
     }
@@ -202,7 +206,9 @@ impl Log {
         let frame = self.builder.finish(self.next_sequence, self.active.salt);
         debug_assert_eq!(frame.len() as u64, total);
         self.active.file.write_all_at(frame, self.active.offset)?;
+        let started = Instant::now();
         self.active.file.sync()?;
+        self.last_sync = started.elapsed();
 
         let frame_offset = self.active.offset;
         self.active.offset += total;

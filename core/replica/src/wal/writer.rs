@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::fatal::FatalHook;
+use crate::stats::Counters;
 use crate::wal::format::{Record, record_bytes};
 use crate::wal::index::SharedIndex;
 use crate::wal::janitor::Janitor;
@@ -45,6 +46,7 @@ struct Shared {
     queue: Mutex<QueueState>,
     wake: Condvar,
     stats: Arc<WalStats>,
+    counters: Arc<Counters>,
     index: SharedIndex,
     janitor: Janitor,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -56,7 +58,7 @@ pub(crate) struct Writer(Arc<Shared>);
 
 impl Writer {
     /// Starts the threads.
-    pub(crate) fn start(log: Log, fatal: FatalHook) -> io::Result<Writer> {
+    pub(crate) fn start(log: Log, counters: Arc<Counters>, fatal: FatalHook) -> io::Result<Writer> {
         let stats = Arc::new(WalStats::default());
         stats.remaining.store(log.remaining_bytes(), Relaxed);
         let removable = log.index.lock().take_unused_files(log.active.id);
@@ -65,6 +67,7 @@ impl Writer {
             queue: Mutex::default(),
             wake: Condvar::new(),
             stats,
+            counters,
             index: log.index.clone(),
             janitor,
             thread: Mutex::new(None),
@@ -207,6 +210,7 @@ fn commit(shared: &Shared, log: &mut Log, records: &[Record]) -> io::Result<()> 
         return Ok(());
     }
     let unused = log.commit(records, &mut &shared.janitor)?;
+    shared.counters.wal_fsync.record(log.last_sync);
     let bytes: usize = records.iter().map(record_bytes).sum();
     shared.stats.frames.fetch_add(1, Relaxed);
     shared

@@ -22,7 +22,10 @@ fn start(disk: &SimDisk) -> (Writer, Arc<Mutex<Vec<String>>>) {
         let seen = seen.clone();
         move |message| seen.lock().unwrap().push(message.to_owned())
     });
-    (Writer::start(log, fatal).unwrap(), seen)
+    (
+        Writer::start(log, std::sync::Arc::default(), fatal).unwrap(),
+        seen,
+    )
 }
 
 fn submit(writer: &Writer, record: Record) -> mpsc::Receiver<io::Result<()>> {
