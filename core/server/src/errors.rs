@@ -30,6 +30,9 @@ pub(crate) fn of_command(error: CommandError) -> Status {
             Code::OutOfRange,
             "etcdserver: mvcc: required revision is a future revision",
         ),
+        E::NoSpace => return no_space(),
+        E::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
+        E::TooManyAlarms { .. } => return too_many_requests(),
         E::InvalidSortOption { .. } => (Code::InvalidArgument, "etcdserver: invalid sort option"),
         // A mistake of this server, not of the client.
         E::NotReadOnly => (Code::Internal, "etcdserver: a transaction with writes was read"),

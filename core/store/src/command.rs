@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::alarm::Alarm;
 use crate::error::CommandError;
 
 /// On whose behalf a command runs. The default is an anonymous caller.
@@ -32,6 +33,8 @@ pub enum Command {
     LeaseGrant(LeaseGrant),
     /// Removes a lease, and every key attached to it.
     LeaseRevoke(LeaseRevoke),
+    /// Raises or lowers an alarm.
+    Alarm(AlarmChange),
 }
 
 /// Writes one key.
@@ -170,6 +173,15 @@ impl Txn {
             TxnOp::Txn(txn) => txn.is_read_only(),
         })
     }
+
+    /// Whether an operation on any path puts a key, and so makes the data larger.
+    pub fn has_puts(&self) -> bool {
+        self.success.iter().chain(&self.failure).any(|op| match op {
+            TxnOp::Put(_) => true,
+            TxnOp::Range(_) | TxnOp::DeleteRange(_) => false,
+            TxnOp::Txn(txn) => txn.has_puts(),
+        })
+    }
 }
 
 /// One operation of a transaction.
@@ -251,4 +263,13 @@ pub struct LeaseGrant {
 pub struct LeaseRevoke {
     /// The id.
     pub id: i64,
+}
+
+/// Raises or lowers an alarm. To raise one that is raised, or to lower one that is not, changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlarmChange {
+    /// The alarm.
+    pub alarm: Alarm,
+    /// Whether it is raised.
+    pub raised: bool,
 }

@@ -84,6 +84,18 @@ pub enum CommandError {
         /// The number given.
         number: i32,
     },
+    /// An alarm is raised because space has run out; only what makes the data no larger is applied.
+    #[error("the store is out of space; delete keys, compact, then disarm the alarm NOSPACE")]
+    NoSpace,
+    /// An alarm is raised because members hold different data; nothing is applied.
+    #[error("members hold different data; replace the corrupt member, then disarm the alarm CORRUPT")]
+    Corrupt,
+    /// One more alarm than can be raised at once.
+    #[error("{limit} alarms are raised already; disarm some first")]
+    TooManyAlarms {
+        /// The most that is allowed.
+        limit: usize,
+    },
     /// A transaction with writes was given to [`State::read_txn`](crate::State::read_txn); propose it instead.
     #[error("the transaction writes; it has to be proposed as a command")]
     NotReadOnly,

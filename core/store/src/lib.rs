@@ -21,6 +21,7 @@
 //! The crate reads no clock, starts no thread, knows no network and no disk: time, randomness and ids arrive inside
 //! the commands.
 
+mod alarm;
 mod check;
 pub mod codec;
 mod command;
@@ -43,10 +44,11 @@ mod txn;
 mod write;
 mod write_set;
 
+pub use alarm::{Alarm, AlarmKind, MAX_ALARMS};
 pub use check::{CheckLimits, MAX_LEASE_TTL_SECS, MAX_TXN_DEPTH, check};
 pub use command::{
-    Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant, LeaseRevoke,
-    Put, Range, SortOrder, SortTarget, Txn, TxnOp,
+    AlarmChange, Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant,
+    LeaseRevoke, Put, Range, SortOrder, SortTarget, Txn, TxnOp,
 };
 pub use error::CommandError;
 pub use events::{Changes, Event, Events};

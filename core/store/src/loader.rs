@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::alarm::Alarm;
 use crate::check::MAX_LEASE_TTL_SECS;
 use crate::codec::{LeaseView, RecordView};
 use crate::key::{Key, MAX_KEY_BYTES};
@@ -50,6 +51,9 @@ pub enum LoadError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// More alarms than can be raised at once.
+    #[error("there are more alarms than {}", crate::alarm::MAX_ALARMS)]
+    TooManyAlarms,
     /// A record that cannot be, or not after those before it.
     #[error("record {seq}: {fault}")]
     Record {
@@ -130,6 +134,18 @@ impl StateLoader {
             return Ok(());
         };
         Err(LoadError::Lease { id, fault })
+    }
+
+    /// Adds an alarm, at any time before the end.
+    ///
+    /// # Errors
+    /// [`LoadError::TooManyAlarms`].
+    pub fn alarm(&mut self, alarm: Alarm) -> Result<(), LoadError> {
+        if self.state.alarms.raise(alarm) {
+            Ok(())
+        } else {
+            Err(LoadError::TooManyAlarms)
+        }
     }
 
     /// Adds a record; key and value are copied.

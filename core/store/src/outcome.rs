@@ -3,6 +3,7 @@
 //! `revision` in an outcome is what the header of its etcd response says: for an operation inside a transaction, the
 //! revision that operation saw or made.
 
+use crate::alarm::Alarm;
 use crate::record::Record;
 
 /// What an applied [`Command`](crate::Command) answers, variant by variant.
@@ -25,6 +26,9 @@ pub enum Outcome {
     },
     /// Of [`Command::LeaseRevoke`](crate::Command::LeaseRevoke).
     LeaseRevoke,
+    /// Of [`Command::Alarm`](crate::Command::Alarm): the alarm that is raised now, or was until now. `None` if one was
+    /// to be lowered that was not raised.
+    Alarm(Option<Alarm>),
 }
 
 /// What a put answers.

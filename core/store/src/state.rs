@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::alarm::{Alarm, AlarmKind, Alarms};
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::log::Log;
@@ -31,6 +32,7 @@ pub struct State {
     pub(crate) log: Log,
     pub(crate) survivors: Map<u64, Record>,
     pub(crate) leases: Map<i64, Lease>,
+    pub(crate) alarms: Alarms,
     pub(crate) record_count: u64,
     pub(crate) size_bytes: u64,
 }
@@ -46,6 +48,7 @@ impl State {
             log: Log::starting_at(1),
             survivors: Map::default(),
             leases: Map::default(),
+            alarms: Alarms::default(),
             record_count: 0,
             size_bytes: 0,
         }
@@ -96,6 +99,16 @@ impl State {
     /// All leases, in order of their ids.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.leases.iter().map(|(_, lease)| lease)
+    }
+
+    /// The alarms that are raised, by kind, then by member.
+    pub fn alarms(&self) -> &[Alarm] {
+        self.alarms.as_slice()
+    }
+
+    /// Whether an alarm of the kind is raised, by whichever member.
+    pub fn has_alarm(&self, kind: AlarmKind) -> bool {
+        self.alarms.contains(kind)
     }
 
     pub(crate) fn add_lease(&mut self, lease: Lease) {

@@ -1,7 +1,8 @@
 //! The writer: applies commands, one after the other.
 
+use crate::alarm::{AlarmKind, MAX_ALARMS};
 use crate::check::{CheckLimits, check, check_txn};
-use crate::command::{Caller, Command, LeaseGrant, LeaseRevoke, Txn};
+use crate::command::{AlarmChange, Caller, Command, LeaseGrant, LeaseRevoke, Txn};
 use crate::error::CommandError;
 use crate::lease::Lease;
 use crate::outcome::{Outcome, TxnOutcome};
@@ -51,6 +52,7 @@ impl Store {
     ) -> Result<Outcome, CommandError> {
         let _ = (time_unix_ms, caller);
         check(command, &CheckLimits::NONE)?;
+        self.check_alarms(command)?;
         match command {
             Command::Put(put) => {
                 txn::check_put_can_run(&self.state, put)?;
@@ -63,7 +65,39 @@ impl Store {
             Command::Compact(compact) => self.state.compact(compact.revision).map(|()| Outcome::Compact),
             Command::LeaseGrant(grant) => self.lease_grant(grant),
             Command::LeaseRevoke(revoke) => self.lease_revoke(revoke),
+            Command::Alarm(change) => self.alarm(change),
         }
+    }
+
+    /// While an alarm is raised, every member refuses the same commands: the alarm is part of the state.
+    fn check_alarms(&self, command: &Command) -> Result<(), CommandError> {
+        let alarms = &self.state.alarms;
+        if alarms.contains(AlarmKind::Corrupt) && !matches!(command, Command::Alarm(_)) {
+            return Err(CommandError::Corrupt);
+        }
+        let grows = match command {
+            Command::Put(_) | Command::LeaseGrant(_) => true,
+            Command::Txn(txn) => txn.has_puts(),
+            Command::DeleteRange(_) | Command::Compact(_) | Command::LeaseRevoke(_) | Command::Alarm(_) => {
+                false
+            }
+        };
+        if grows && alarms.contains(AlarmKind::NoSpace) {
+            return Err(CommandError::NoSpace);
+        }
+        Ok(())
+    }
+
+    fn alarm(&mut self, change: &AlarmChange) -> Result<Outcome, CommandError> {
+        let AlarmChange { alarm, raised } = *change;
+        if !raised {
+            let was_raised = self.state.alarms.lower(alarm);
+            return Ok(Outcome::Alarm(was_raised.then_some(alarm)));
+        }
+        if !self.state.alarms.raise(alarm) {
+            return Err(CommandError::TooManyAlarms { limit: MAX_ALARMS });
+        }
+        Ok(Outcome::Alarm(Some(alarm)))
     }
 
     /// Runs a transaction that passed its static checks.

@@ -116,6 +116,17 @@ fn the_bytes_are_these() {
         hex(&encoded(&anonymous, &revoke)),
         "01 00 06 09 00 00 00 00 00 00 00"
     );
+    let alarm = Command::Alarm(AlarmChange {
+        alarm: Alarm {
+            kind: AlarmKind::Corrupt,
+            member_id: 0x0a0b,
+        },
+        raised: true,
+    });
+    assert_eq!(
+        hex(&encoded(&anonymous, &alarm)),
+        "01 00 08 01 02 0b 0a 00 00 00 00 00 00"
+    );
     let txn = concat!(
         "01 00 03 ",
         "02 00 00 00 ",
@@ -338,6 +349,27 @@ proptest! {
     }
 }
 
+fn encoded_alarm(alarm: &Alarm) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_alarm(alarm, &mut bytes);
+    bytes
+}
+
+#[test]
+fn the_bytes_of_alarms_are_these() {
+    let alarm = Alarm {
+        kind: AlarmKind::NoSpace,
+        member_id: 0x0102,
+    };
+    let bytes = encoded_alarm(&alarm);
+    assert_eq!(hex(&bytes), "01 01 02 01 00 00 00 00 00 00");
+    assert_eq!(decode_alarm(&bytes), Ok(alarm));
+    for len in 0..bytes.len() {
+        decode_alarm(&bytes[..len]).unwrap_err();
+    }
+    decode_alarm(&[1, 3, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err();
+}
+
 fn decode_any(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     match decode_command(&bytes) {
@@ -349,5 +381,9 @@ fn decode_any(bytes: &[u8]) {
     }
     if let Err(error) = decode_lease(&bytes) {
         assert!(error.offset <= bytes.len());
+    }
+    match decode_alarm(&bytes) {
+        Ok(alarm) => assert_eq!(encoded_alarm(&alarm), bytes),
+        Err(error) => assert!(error.offset <= bytes.len()),
     }
 }

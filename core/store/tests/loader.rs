@@ -47,6 +47,35 @@ fn load(pieces: &Pieces) -> Result<Store, LoadError> {
     loader.finish()
 }
 
+#[test]
+fn alarms_are_limited() {
+    let alarm = |member_id| Alarm {
+        kind: AlarmKind::NoSpace,
+        member_id,
+    };
+    let mut store = Store::new();
+    let mut loader = StateLoader::new(StateHeader::of(&store.state())).unwrap();
+    for member_id in 0..MAX_ALARMS as u64 {
+        loader.alarm(alarm(member_id)).unwrap();
+        let raise = Command::Alarm(AlarmChange {
+            alarm: alarm(member_id),
+            raised: true,
+        });
+        store.apply(0, &Caller::default(), &raise).unwrap();
+    }
+    loader.alarm(alarm(0)).unwrap();
+    assert_eq!(loader.alarm(alarm(u64::MAX)), Err(LoadError::TooManyAlarms));
+    let one_more = Command::Alarm(AlarmChange {
+        alarm: alarm(u64::MAX),
+        raised: true,
+    });
+    assert_eq!(
+        store.apply(0, &Caller::default(), &one_more),
+        Err(CommandError::TooManyAlarms { limit: MAX_ALARMS })
+    );
+    assert_eq!(loader.finish().unwrap().state().alarms(), store.state().alarms());
+}
+
 /// Records 1 to 9, compacted at revision 6: a survivor, an old live record, a tombstone, a transaction.
 fn sample() -> Pieces {
     let mut store = Store::new();

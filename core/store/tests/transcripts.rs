@@ -13,6 +13,7 @@
 //!         COMPARE is version|create|mod|value|lease KEY [END] [prefix] =|>|<|!= OPERAND
 //! read_txn …                                                  the same without a command
 //! compact N    grant ID ttl=N    revoke ID    leases    state    reload
+//! raise|lower nospace|corrupt MEMBER    alarms
 //! events FROM [KEY [END] [prefix] [from]]
 //! max_txn_ops N                                               checks later commands as a server would
 //! ```
@@ -384,6 +385,18 @@ impl Session {
                 })
             }
             "revoke" => Command::LeaseRevoke(LeaseRevoke { id: words.number() }),
+            "raise" | "lower" => {
+                let kind = match words.string().as_str() {
+                    "nospace" => AlarmKind::NoSpace,
+                    _ => AlarmKind::Corrupt,
+                };
+                let member_id = words.number() as u64;
+                Command::Alarm(AlarmChange {
+                    alarm: Alarm { kind, member_id },
+                    raised: verb == "raise",
+                })
+            }
+            "alarms" => return format!("{:?}\n", state.alarms()),
             "get" => {
                 let range = words.range();
                 return or_error(state.range(&range), |outcome| {
@@ -443,6 +456,10 @@ fn reload(state: &State) -> Store {
         .leases()
         .for_each(|lease| loader.lease(codec::LeaseView::of(lease)).unwrap());
     state
+        .alarms()
+        .iter()
+        .for_each(|alarm| loader.alarm(*alarm).unwrap());
+    state
         .records_in_seq_order()
         .for_each(|record| loader.record(codec::RecordView::of(&record)).unwrap());
     loader.finish().unwrap()
@@ -460,6 +477,7 @@ fn print(outcome: &Outcome, command: &Command) -> String {
         (Outcome::Put(put), _) => print_put(put),
         (Outcome::DeleteRange(delete), _) => print_delete(delete),
         (Outcome::Txn(outcome), Command::Txn(txn)) => print_txn(outcome, txn),
+        (Outcome::Alarm(None), _) => "it was not raised\n".into(),
         (Outcome::LeaseGrant { id, ttl_secs }, _) => format!("lease {id}, ttl {ttl_secs} s\n"),
         _ => "ok\n".into(),
     }

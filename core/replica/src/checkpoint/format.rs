@@ -1,15 +1,15 @@
 //! Keys and values of the checkpoint's sled tree. `docs/checkpoint-format.md` is the specification.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cfgstore_store::StateHeader;
+use cfgstore_store::{Alarm, MAX_ALARMS, StateHeader, codec};
 
 use crate::position::{put_log_id, put_membership, take_log_id, take_membership};
 use crate::raft::types::StoredMembership;
 use crate::wal::format::LogId;
 use crate::wal::log::Owner;
 
-/// Newest format this program writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Newest format this program reads, and the one it writes. Version 1 knows no alarms.
+pub(crate) const FORMAT_VERSION: u32 = 2;
 /// Key of the manifest.
 pub(crate) const MANIFEST_KEY: &[u8] = b"m";
 /// First byte of a lease's key.
@@ -51,6 +51,7 @@ pub(crate) struct Manifest {
     pub(crate) items: u64,
     /// Sum of [`item_hash`] over them, modulo 2^64.
     pub(crate) sum: u64,
+    pub(crate) alarms: Vec<Alarm>,
 }
 
 /// Why a manifest cannot be used.
@@ -74,6 +75,12 @@ impl Manifest {
         out.put_u64_le(self.items);
         out.put_u64_le(self.sum);
         put_membership(&self.membership, &mut out);
+        out.put_u32_le(self.alarms.len() as u32);
+        let mut alarms = Vec::with_capacity(self.alarms.len() * ALARM_BYTES);
+        self.alarms
+            .iter()
+            .for_each(|alarm| codec::encode_alarm(alarm, &mut alarms));
+        out.put_slice(&alarms);
         seal(MANIFEST_KEY, &out)
     }
 
@@ -87,12 +94,12 @@ impl Manifest {
         if version > FORMAT_VERSION {
             return Err(ManifestError::Newer(version));
         }
-        Self::decode_fields(&mut bytes)
+        Self::decode_fields(&mut bytes, version)
             .filter(|_| bytes.is_empty())
             .ok_or(ManifestError::Damaged)
     }
 
-    fn decode_fields(bytes: &mut Bytes) -> Option<Manifest> {
+    fn decode_fields(bytes: &mut Bytes, version: u32) -> Option<Manifest> {
         let incomplete = match bytes.get_u32_le() {
             0 => false,
             1 => true,
@@ -117,6 +124,11 @@ impl Manifest {
         let items = bytes.get_u64_le();
         let sum = bytes.get_u64_le();
         let membership = take_membership(bytes)?;
+        let alarms = if version >= 2 {
+            take_alarms(bytes)?
+        } else {
+            Vec::new()
+        };
         Some(Manifest {
             owner,
             incomplete,
@@ -125,8 +137,24 @@ impl Manifest {
             membership,
             items,
             sum,
+            alarms,
         })
     }
+}
+
+/// Bytes of an alarm in the manifest.
+const ALARM_BYTES: usize = 10;
+
+fn take_alarms(bytes: &mut Bytes) -> Option<Vec<Alarm>> {
+    let count = bytes.try_get_u32_le().ok()? as usize;
+    if count > MAX_ALARMS || bytes.len() < count * ALARM_BYTES {
+        return None;
+    }
+    let taken = bytes.split_to(count * ALARM_BYTES);
+    taken
+        .chunks(ALARM_BYTES)
+        .map(|alarm| codec::decode_alarm(alarm).ok())
+        .collect()
 }
 
 /// Key of a lease.
@@ -186,6 +214,8 @@ pub(crate) fn item_hash(value: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use cfgstore_store::AlarmKind;
+
     use super::*;
 
     #[test]
@@ -209,6 +239,10 @@ mod tests {
             membership: StoredMembership::default(),
             items: 5,
             sum: u64::MAX,
+            alarms: vec![Alarm {
+                kind: AlarmKind::Corrupt,
+                member_id: 9,
+            }],
         };
         let value = manifest.encode();
         assert_eq!(Manifest::decode(&value), Ok(manifest));

@@ -56,6 +56,9 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
         sum: 0,
         bytes: 0,
     };
+    for alarm in &manifest.alarms {
+        reading.loader.alarm(*alarm).or_else(damaged)?;
+    }
     for item in db.with_prefix(LEASE_PREFIX) {
         let (key, value) = item?;
         reading.lease(&key, &value)?;

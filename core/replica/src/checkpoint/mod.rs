@@ -232,6 +232,7 @@ impl<'a> Update<'a> {
             membership: (*self.position.membership).clone(),
             items: self.held.items,
             sum: self.held.sum,
+            alarms: self.position.state.alarms().to_vec(),
         };
         manifest.encode()
     }

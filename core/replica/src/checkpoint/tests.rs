@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cfgstore_store::{Caller, Command, Compact, DeleteRange, LeaseGrant, LeaseRevoke, Put, State, Store};
+use cfgstore_store::{
+    Alarm, AlarmChange, AlarmKind, Caller, Command, Compact, DeleteRange, LeaseGrant, LeaseRevoke, Put,
+    State, Store,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -33,6 +36,10 @@ fn items(state: &State) -> (StateHeader, Vec<Vec<u8>>) {
         items.push(Vec::new());
         codec::encode_lease(lease, items.last_mut().unwrap());
     }
+    for alarm in state.alarms() {
+        items.push(Vec::new());
+        codec::encode_alarm(alarm, items.last_mut().unwrap());
+    }
     for record in state.records_in_seq_order() {
         items.push(Vec::new());
         codec::encode_record(&record, items.last_mut().unwrap());
@@ -47,7 +54,7 @@ fn apply(store: &mut Store, command: Command) {
 
 fn random_command(store: &Store, rng: &mut StdRng) -> Command {
     let key = format!("key/{}", rng.random_range(0..50)).into();
-    match rng.random_range(0..20) {
+    match rng.random_range(0..24) {
         0 => Command::Compact(Compact {
             revision: rng.random_range(1..=store.state().revision()),
         }),
@@ -61,6 +68,13 @@ fn random_command(store: &Store, rng: &mut StdRng) -> Command {
         }),
         4 => Command::LeaseRevoke(LeaseRevoke {
             id: rng.random_range(1..6),
+        }),
+        5..9 => Command::Alarm(AlarmChange {
+            alarm: Alarm {
+                kind: AlarmKind::NoSpace,
+                member_id: rng.random_range(0..2),
+            },
+            raised: rng.random_ratio(1, 4),
         }),
         _ => {
             let lease = if rng.random_ratio(1, 4) {
@@ -209,11 +223,27 @@ fn another_members_and_a_newer_one_are_not_used() {
     change(&path, |db| {
         let manifest = db.get(MANIFEST_KEY).unwrap().unwrap();
         let mut content = manifest[4..].to_vec();
-        content[0] = 2;
+        content[0] = 3;
         db.insert(MANIFEST_KEY, seal(MANIFEST_KEY, &content)).unwrap();
     });
-    assert!(matches!(load(&path, OWNER), Err(CheckpointError::Newer(2))));
+    assert!(matches!(load(&path, OWNER), Err(CheckpointError::Newer(3))));
     assert!(load(&dir.path().join("none"), OWNER).unwrap().is_none());
+}
+
+#[test]
+fn version_1_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("checkpoint");
+    let store = small(&path);
+    change(&path, |db| {
+        let manifest = db.get(MANIFEST_KEY).unwrap().unwrap();
+        let mut content = manifest[4..].to_vec();
+        content[0] = 1;
+        content.truncate(content.len() - 4);
+        db.insert(MANIFEST_KEY, seal(MANIFEST_KEY, &content)).unwrap();
+    });
+    let loaded = load(&path, OWNER).unwrap().unwrap();
+    assert!(items(&loaded.store.state()) == items(&store.state()));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use cfgstore_store::{StateHeader, StateLoader, Store, codec};
 
 use super::{
-    BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, FORMAT_VERSION, HEADER_BYTES, MAGIC,
-    SnapshotError, SnapshotFile, SnapshotInfo,
+    BLOCK_ALARMS, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, FORMAT_VERSION, HEADER_BYTES,
+    MAGIC, SnapshotError, SnapshotFile, SnapshotInfo,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::Damage;
@@ -21,6 +21,7 @@ use crate::wal::format::LogId;
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
 struct Header {
+    version: u32,
     cluster_id: u64,
     log_id: LogId,
     membership: StoredMembership,
@@ -66,6 +67,7 @@ pub(crate) fn load(
         match kind {
             BLOCK_LEASES => leases += u64::from(items),
             BLOCK_RECORDS => records += u64::from(items),
+            BLOCK_ALARMS if header.version >= 2 => {}
             BLOCK_END => {
                 if rest.len() != 8 || rest.get_u64_le() != reader.offset || reader.offset != reader.size_bytes
                 {
@@ -77,13 +79,11 @@ pub(crate) fn load(
         }
         for _ in 0..items {
             let item = take_item(&mut rest).ok_or_else(|| reader.damaged("another item in the block"))?;
-            let loaded = if kind == BLOCK_LEASES {
-                let lease = codec::decode_lease(item).map_err(|error| reader.damaged(&error.to_string()))?;
-                loader.lease(lease)
-            } else {
-                let record =
-                    codec::decode_record(item).map_err(|error| reader.damaged(&error.to_string()))?;
-                loader.record(record)
+            let undecodable = |error: codec::DecodeError| reader.damaged(&error.to_string());
+            let loaded = match kind {
+                BLOCK_LEASES => loader.lease(codec::decode_lease(item).map_err(undecodable)?),
+                BLOCK_ALARMS => loader.alarm(codec::decode_alarm(item).map_err(undecodable)?),
+                _ => loader.record(codec::decode_record(item).map_err(undecodable)?),
             };
             loaded.map_err(|error| reader.damaged(&error.to_string()))?;
         }
@@ -189,7 +189,8 @@ impl<'a> Reader<'a> {
             return Err(self.damaged("a valid header, found a wrong checksum"));
         }
         rest.advance(8);
-        let header = Self::header_fields(&mut rest, len).ok_or_else(|| self.damaged("a valid header"))?;
+        let header =
+            Self::header_fields(&mut rest, version, len).ok_or_else(|| self.damaged("a valid header"))?;
         if header.cluster_id != cluster_id {
             let path = self.path.to_owned();
             return Err(SnapshotError::OtherCluster {
@@ -201,7 +202,7 @@ impl<'a> Reader<'a> {
         Ok(header)
     }
 
-    fn header_fields(rest: &mut Bytes, len: u64) -> Option<Header> {
+    fn header_fields(rest: &mut Bytes, version: u32, len: u64) -> Option<Header> {
         let cluster_id = rest.get_u64_le();
         let _created_unix_ms = rest.get_u64_le();
         let log_id = take_log_id(rest)??;
@@ -214,6 +215,7 @@ impl<'a> Reader<'a> {
         let leases = rest.get_u64_le();
         let membership = take_membership(rest)?;
         rest.is_empty().then_some(Header {
+            version,
             cluster_id,
             log_id,
             membership,

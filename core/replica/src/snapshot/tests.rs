@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cfgstore_store::{Caller, Command, Compact, DeleteRange, LeaseGrant, Put, StateHeader, Store};
+use cfgstore_store::{
+    Alarm, AlarmChange, AlarmKind, Caller, Command, Compact, DeleteRange, LeaseGrant, Put, StateHeader, Store,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -45,6 +47,13 @@ fn position(index: u64) -> Position {
         ..DeleteRange::default()
     }));
     apply(Command::Compact(Compact { revision: 20 }));
+    for member_id in [4, 7] {
+        let kind = AlarmKind::NoSpace;
+        apply(Command::Alarm(AlarmChange {
+            alarm: Alarm { kind, member_id },
+            raised: true,
+        }));
+    }
     Position {
         log_id: Some(log_id(index)),
         membership: Arc::new(StoredMembership::default()),
@@ -61,6 +70,10 @@ fn items(state: &cfgstore_store::State) -> (StateHeader, Vec<Vec<u8>>) {
     for lease in state.leases() {
         items.push(Vec::new());
         cfgstore_store::codec::encode_lease(lease, items.last_mut().unwrap());
+    }
+    for alarm in state.alarms() {
+        items.push(Vec::new());
+        cfgstore_store::codec::encode_alarm(alarm, items.last_mut().unwrap());
     }
     for record in state.records_in_seq_order() {
         items.push(Vec::new());
@@ -109,6 +122,27 @@ fn every_changed_byte_and_every_missing_end_is_noticed() {
 }
 
 #[test]
+fn version_1_is_read() {
+    let disk = SimDisk::default();
+    let mut store = Store::new();
+    let put = Put {
+        key: "k".into(),
+        ..Put::default()
+    };
+    store.apply(0, &Caller::default(), &Command::Put(put)).unwrap();
+    let written = Position {
+        state: Arc::new(store.state()),
+        ..position(9)
+    };
+    let path = dir(&disk).write(&written).unwrap().unwrap().file.path;
+    let mut bytes = disk.content(&path);
+    bytes[8] = 1;
+    disk.set_content(&path, bytes);
+    let (store, ..) = load(&disk, &path, CLUSTER).unwrap();
+    assert!(items(&store.state()) == items(&written.state));
+}
+
+#[test]
 fn other_files_are_told_apart() {
     let disk = SimDisk::default();
     let path = dir(&disk).write(&position(9)).unwrap().unwrap().file.path;
@@ -121,11 +155,17 @@ fn other_files_are_told_apart() {
         })
     ));
     let mut bytes = disk.content(&path);
-    bytes[8] = 2;
+    bytes[8] = 1;
+    disk.set_content(&path, bytes.clone());
+    assert!(
+        matches!(load(&disk, &path, CLUSTER), Err(SnapshotError::Damaged(_))),
+        "version 1 has no alarms"
+    );
+    bytes[8] = 3;
     disk.set_content(&path, bytes.clone());
     assert!(matches!(
         load(&disk, &path, CLUSTER),
-        Err(SnapshotError::Newer { found: 2, .. })
+        Err(SnapshotError::Newer { found: 3, .. })
     ));
     bytes[0] = b'?';
     disk.set_content(&path, bytes);

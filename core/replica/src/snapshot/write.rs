@@ -8,8 +8,8 @@ use bytes::{BufMut, BytesMut};
 use cfgstore_store::codec;
 
 use super::{
-    BLOCK_BYTES, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, FORMAT_VERSION, HEADER_BYTES,
-    MAGIC,
+    BLOCK_ALARMS, BLOCK_BYTES, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, FORMAT_VERSION,
+    HEADER_BYTES, MAGIC,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::position::{Position, put_log_id, put_membership};
@@ -144,6 +144,10 @@ fn write_content(file: &dyn DiskFile, cluster_id: u64, position: &Position) -> i
         blocks.item(BLOCK_LEASES, |out| codec::encode_lease(lease, out))?;
     }
     blocks.close(BLOCK_LEASES)?;
+    for alarm in position.state.alarms() {
+        blocks.item(BLOCK_ALARMS, |out| codec::encode_alarm(alarm, out))?;
+    }
+    blocks.close(BLOCK_ALARMS)?;
     for record in position.state.records_in_seq_order() {
         blocks.item(BLOCK_RECORDS, |out| codec::encode_record(&record, out))?;
     }

@@ -41,6 +41,11 @@ pub fn dump(state: &State) -> (StateHeader, Vec<Vec<u8>>) {
         codec::encode_lease(lease, &mut bytes);
         items.push(bytes);
     }
+    for alarm in state.alarms() {
+        let mut bytes = Vec::new();
+        codec::encode_alarm(alarm, &mut bytes);
+        items.push(bytes);
+    }
     for record in state.records_in_seq_order() {
         let mut bytes = Vec::new();
         codec::encode_record(&record, &mut bytes);

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::input::{DecodeError, DecodeReason, Input};
 use super::{FORMAT_VERSION, flags, put_bytes, put_i64};
+use crate::alarm::{Alarm, AlarmKind};
 use crate::check::MAX_TXN_DEPTH;
 use crate::command::{
-    Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant, LeaseRevoke,
-    Put, Range, SortOrder, SortTarget, Txn, TxnOp,
+    AlarmChange, Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant,
+    LeaseRevoke, Put, Range, SortOrder, SortTarget, Txn, TxnOp,
 };
 
 const KIND_PUT: u8 = 1;
@@ -17,6 +18,7 @@ const KIND_COMPACT: u8 = 4;
 const KIND_LEASE_GRANT: u8 = 5;
 const KIND_LEASE_REVOKE: u8 = 6;
 const KIND_RANGE: u8 = 7;
+const KIND_ALARM: u8 = 8;
 
 const TARGET_VERSION: u8 = 0;
 const TARGET_CREATE: u8 = 1;
@@ -63,6 +65,12 @@ pub fn encode_command(caller: &Caller, command: &Command, out: &mut Vec<u8>) {
         Command::LeaseRevoke(revoke) => {
             out.push(KIND_LEASE_REVOKE);
             put_i64(out, revoke.id);
+        }
+        Command::Alarm(change) => {
+            out.push(KIND_ALARM);
+            out.push(flags([change.raised]));
+            out.push(change.alarm.kind as u8);
+            out.extend_from_slice(&change.alarm.member_id.to_le_bytes());
         }
     }
 }
@@ -189,9 +197,23 @@ impl Decoder<'_> {
             KIND_LEASE_REVOKE => Command::LeaseRevoke(LeaseRevoke {
                 id: self.input.i64()?,
             }),
+            KIND_ALARM => Command::Alarm(self.alarm()?),
             found => return self.unknown("command", found),
         };
         Ok((Caller { user, client }, command))
+    }
+
+    fn alarm(&mut self) -> Result<AlarmChange, DecodeError> {
+        let [raised] = self.input.flags()?;
+        let number = self.input.u8()?;
+        let Some(kind) = AlarmKind::from_number(number) else {
+            return self.unknown("alarm", number);
+        };
+        let member_id = self.input.u64()?;
+        Ok(AlarmChange {
+            alarm: Alarm { kind, member_id },
+            raised,
+        })
     }
 
     fn put(&mut self) -> Result<Put, DecodeError> {

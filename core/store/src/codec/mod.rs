@@ -1,4 +1,4 @@
-//! The byte formats of commands (in the replicated log), records and leases (in checkpoints and snapshots).
+//! The byte formats of commands (in the replicated log), records, leases and alarms (in checkpoints and snapshots).
 //!
 //! Integers are little-endian and of fixed width. `bytes` is a `u32` length, then as many bytes; `string` is `bytes` in
 //! UTF-8. Each value has exactly one encoding, so equal bytes mean equal values. Every format starts with a byte that
@@ -16,7 +16,7 @@
 //! | caller flags | `u8`     | bit 0: a user follows, bit 1: a client name follows                   |
 //! | user         | `string` | only with bit 0                                                       |
 //! | client       | `string` | only with bit 1                                                       |
-//! | kind         | `u8`     | 1 put, 2 delete range, 3 transaction, 4 compact, 5 lease grant, 6 lease revoke |
+//! | kind         | `u8`     | 1 put, 2 delete range, 3 transaction, 4 compact, 5 lease grant, 6 lease revoke, 8 alarm |
 //! | body         |          | by kind, see below                                                    |
 //!
 //! Put: `u8` flags (bit 0 prev_kv, bit 1 ignore_value, bit 2 ignore_lease), `i64` lease, `bytes` key, `bytes` value.
@@ -27,6 +27,8 @@
 //! operations.
 //!
 //! Compact: `i64` revision. Lease grant: `i64` id, `i64` ttl_secs. Lease revoke: `i64` id.
+//!
+//! Alarm: `u8` flags (bit 0 raised, else lowered), `u8` kind (1 no space, 2 corrupt), `u64` member id.
 //!
 //! An operation is a `u8` kind (1 put, 2 delete range, 3 transaction, 7 range) and its body; the body of a range is:
 //!
@@ -66,6 +68,10 @@
 //! # Lease
 //!
 //! `u8` version (1), `i64` id, `i64` ttl_secs. The keys attached to a lease are those whose live record names it.
+//!
+//! # Alarm
+//!
+//! `u8` version (1), `u8` kind (1 no space, 2 corrupt), `u64` member id.
 
 mod command;
 mod input;
@@ -73,7 +79,10 @@ mod record;
 
 pub use command::{decode_command, encode_command};
 pub use input::{DecodeError, DecodeReason};
-pub use record::{LeaseView, RecordView, decode_lease, decode_record, encode_lease, encode_record};
+pub use record::{
+    LeaseView, RecordView, decode_alarm, decode_lease, decode_record, encode_alarm, encode_lease,
+    encode_record,
+};
 
 /// The version byte of every format.
 const FORMAT_VERSION: u8 = 1;

@@ -1,7 +1,8 @@
-//! The formats of records and leases; tables in the parent module.
+//! The formats of records, leases and alarms; tables in the parent module.
 
 use super::input::{DecodeError, DecodeReason, Input};
 use super::{FORMAT_VERSION, flags, put_bytes, put_i64};
+use crate::alarm::{Alarm, AlarmKind};
 use crate::lease::Lease;
 use crate::record::{MAX_RECORDS_PER_REVISION, Record, RecordMeta};
 
@@ -115,4 +116,31 @@ pub fn decode_lease(input: &[u8]) -> Result<LeaseView, DecodeError> {
     };
     input.end()?;
     Ok(view)
+}
+
+/// Appends an alarm to `out`: 10 bytes.
+pub fn encode_alarm(alarm: &Alarm, out: &mut Vec<u8>) {
+    out.push(FORMAT_VERSION);
+    out.push(alarm.kind as u8);
+    out.extend_from_slice(&alarm.member_id.to_le_bytes());
+}
+
+/// Decodes exactly one alarm.
+///
+/// # Errors
+/// [`DecodeError`] if `input` is anything else.
+pub fn decode_alarm(input: &[u8]) -> Result<Alarm, DecodeError> {
+    let mut input = Input::new(input);
+    input.version()?;
+    let found = input.u8()?;
+    let Some(kind) = AlarmKind::from_number(found) else {
+        let of = "alarm";
+        return input.fail(input.offset() - 1, DecodeReason::UnknownNumber { of, found });
+    };
+    let alarm = Alarm {
+        kind,
+        member_id: input.u64()?,
+    };
+    input.end()?;
+    Ok(alarm)
 }

@@ -157,7 +157,20 @@ pub fn command() -> impl Strategy<Value = Command> {
         6 => (0..4i64, prop_oneof![Just(0), Just(60), Just(9_000_000_000i64), Just(9_000_000_001i64)])
             .prop_map(|(id, ttl_secs)| Command::LeaseGrant(LeaseGrant { id, ttl_secs })),
         3 => (0..4i64).prop_map(|id| Command::LeaseRevoke(LeaseRevoke { id })),
+        3 => alarm(),
     ]
+}
+
+/// Few members, and more ends than beginnings: while an alarm is raised, little else happens.
+fn alarm() -> impl Strategy<Value = Command> {
+    let kind = prop_oneof![3 => Just(AlarmKind::NoSpace), 1 => Just(AlarmKind::Corrupt)];
+    let raised = prop_oneof![2 => Just(false), 1 => Just(true)];
+    (kind, 0..2u64, raised).prop_map(|(kind, member_id, raised)| {
+        Command::Alarm(AlarmChange {
+            alarm: Alarm { kind, member_id },
+            raised,
+        })
+    })
 }
 
 /// Brings every revision in a command near to what exists.

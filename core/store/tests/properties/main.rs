@@ -116,6 +116,7 @@ fn answer(outcome: &Outcome) -> Answer {
         Outcome::Compact => Answer::Compact,
         &Outcome::LeaseGrant { id, ttl_secs } => Answer::LeaseGrant { id, ttl_secs },
         Outcome::LeaseRevoke => Answer::LeaseRevoke,
+        &Outcome::Alarm(alarm) => Answer::Alarm(alarm),
     }
 }
 
@@ -140,6 +141,9 @@ fn compare_state(state: &State, model: &Model) {
         assert_eq!(keys, model.lease_keys(lease.id));
         assert_eq!(keys.len(), lease.key_count());
     }
+
+    let alarms: Vec<_> = model.alarms.iter().copied().collect();
+    assert_eq!(state.alarms(), alarms);
 
     // Exactly the records that some read or watch can still see are kept, and counted.
     let kept: Vec<Record> = state.records_in_seq_order().collect();
@@ -177,6 +181,9 @@ fn reload(state: &State) -> Store {
         bytes.clear();
         codec::encode_lease(lease, &mut bytes);
         loader.lease(codec::decode_lease(&bytes).unwrap()).unwrap();
+    }
+    for alarm in state.alarms() {
+        loader.alarm(*alarm).unwrap();
     }
     for record in state.records_in_seq_order() {
         bytes.clear();
@@ -230,7 +237,10 @@ fn compare_read_txn(state: &State, model: &mut Model, txn: &Txn) {
         assert_eq!(state.read_txn(txn), Err(CommandError::NotReadOnly));
         return;
     }
+    // Alarms forbid no read.
+    let alarms = std::mem::take(&mut model.alarms);
     let expected = model.apply(&Command::Txn(txn.clone()));
+    model.alarms = alarms;
     assert_eq!(state.read_txn(txn).map(|outcome| txn_answer(&outcome)), expected);
 }
 

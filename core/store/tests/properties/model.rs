@@ -59,6 +59,7 @@ pub enum Answer {
         ttl_secs: i64,
     },
     LeaseRevoke,
+    Alarm(Option<Alarm>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub struct Model {
     pub changes: Vec<Change>,
     pub compact_revision: i64,
     pub leases: BTreeMap<i64, i64>,
+    pub alarms: BTreeSet<Alarm>,
 }
 
 /// A transaction in progress, or a single write.
@@ -105,6 +107,7 @@ impl Model {
             changes: Vec::new(),
             compact_revision: -1,
             leases: BTreeMap::new(),
+            alarms: BTreeSet::new(),
         }
     }
 
@@ -139,10 +142,22 @@ impl Model {
         }
     }
 
+    fn alarm_forbids(&self, grows: bool) -> Result<(), CommandError> {
+        let raised = |kind| self.alarms.iter().any(|alarm| alarm.kind == kind);
+        if raised(AlarmKind::Corrupt) {
+            Err(CommandError::Corrupt)
+        } else if grows && raised(AlarmKind::NoSpace) {
+            Err(CommandError::NoSpace)
+        } else {
+            Ok(())
+        }
+    }
+
     pub fn apply(&mut self, command: &Command) -> Result<Answer, CommandError> {
         match command {
             Command::Put(put) => {
                 static_put(put)?;
+                self.alarm_forbids(true)?;
                 self.dynamic_put(put)?;
                 let mut work = self.begin();
                 let answer = work.put(put);
@@ -151,6 +166,7 @@ impl Model {
             }
             Command::DeleteRange(delete) => {
                 not_empty(&delete.key)?;
+                self.alarm_forbids(false)?;
                 let mut work = self.begin();
                 let answer = work.delete_range(delete);
                 self.end(work);
@@ -161,6 +177,7 @@ impl Model {
                 if may_write_twice(txn) {
                     return Err(CommandError::DuplicateKey);
                 }
+                self.alarm_forbids(txn_puts(txn))?;
                 self.dynamic_txn(txn)?;
                 let mut work = self.begin();
                 let answer = self.run_txn(&mut work, txn);
@@ -168,6 +185,7 @@ impl Model {
                 Ok(answer)
             }
             Command::Compact(compact) => {
+                self.alarm_forbids(false)?;
                 let requested = compact.revision;
                 if requested <= self.compact_revision {
                     let compact_revision = self.compact_revision;
@@ -196,6 +214,7 @@ impl Model {
                         limit_secs: 9_000_000_000,
                     });
                 }
+                self.alarm_forbids(true)?;
                 if self.leases.contains_key(&id) {
                     return Err(CommandError::LeaseExists { id });
                 }
@@ -204,6 +223,7 @@ impl Model {
                 Ok(Answer::LeaseGrant { id, ttl_secs })
             }
             Command::LeaseRevoke(revoke) => {
+                self.alarm_forbids(false)?;
                 let id = revoke.id;
                 if !self.leases.contains_key(&id) {
                     return Err(CommandError::LeaseNotFound { id });
@@ -215,6 +235,13 @@ impl Model {
                 self.end(work);
                 self.leases.remove(&id);
                 Ok(Answer::LeaseRevoke)
+            }
+            Command::Alarm(AlarmChange { alarm, raised: true }) => {
+                self.alarms.insert(*alarm);
+                Ok(Answer::Alarm(Some(*alarm)))
+            }
+            Command::Alarm(AlarmChange { alarm, raised: false }) => {
+                Ok(Answer::Alarm(self.alarms.remove(alarm).then_some(*alarm)))
             }
         }
     }
@@ -578,4 +605,12 @@ fn may_write_twice(txn: &Txn) -> bool {
         .concat()
         .iter()
         .any(|path| (0..path.len()).any(|i| (i + 1..path.len()).any(|j| clash(path[i], path[j]))))
+}
+
+fn txn_puts(txn: &Txn) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|op| match op {
+        TxnOp::Put(_) => true,
+        TxnOp::Txn(nested) => txn_puts(nested),
+        _ => false,
+    })
 }
