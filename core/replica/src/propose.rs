@@ -249,6 +249,8 @@ fn answer(result: ClientWriteResult<TypeConfig>, replies: Vec<Reply>) {
                 ClientWriteError::ForwardToLeader(forward) => ProposeError::NoLeader {
                     leader_id: forward.leader_id,
                 },
+                // Discarded here only: a third member may hold the entry, lead next and commit it. It is dead for certain
+                // once an entry of a later term has been applied without it having been.
                 ClientWriteError::LogEntryDiscarded(_) => ProposeError::Unavailable {
                     reason: "the leader changed while the write was on its way".to_owned(),
                 },
