@@ -20,13 +20,7 @@ impl Host {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Host {
         use std::os::unix::fs::PermissionsExt;
-        let build = std::env::var_os("CFGSTORE_BUILD_DIR")
-            .map_or_else(
-                || Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"),
-                PathBuf::from,
-            )
-            .canonicalize()
-            .expect("the build folder: run `make build` first");
+        let build = build_folder();
         let folder = tempfile::Builder::new()
             .prefix("cfgstore-test-")
             .tempdir()
@@ -188,11 +182,25 @@ impl Drop for Host {
     }
 }
 
+/// What `scripts/build.sh` left.
+///
+/// # Panics
+/// When nothing was built.
+pub(crate) fn build_folder() -> PathBuf {
+    std::env::var_os("CFGSTORE_BUILD_DIR")
+        .map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"),
+            PathBuf::from,
+        )
+        .canonicalize()
+        .expect("the build folder: run `make build` first")
+}
+
 /// Runs a command to its end and returns its standard output.
 ///
 /// # Panics
 /// When it fails, with all it printed.
-fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let Output {
         status,
         stdout,

@@ -3,12 +3,18 @@
 //!
 //! They run what `scripts/build.sh` left in `build/` (another folder: `CFGSTORE_BUILD_DIR`).
 
+mod cluster;
 mod fpm;
 mod host;
 mod http;
+mod load;
+mod netns;
 mod process;
 
+pub use cluster::{Calls, Cluster, Kind, Member, MemberClient, Port, Read};
 pub use fpm::{Fpm, FpmOptions};
 pub use host::Host;
 pub use http::{HttpConnection, HttpResponse};
+pub use load::{Load, LoadOptions, LoadReport};
+pub use netns::{Bridge, Namespace};
 pub use process::{Process, descriptors, is_root, mappings, monotonic_ns, processes_matching, wait_until};
