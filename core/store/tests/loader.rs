@@ -284,6 +284,56 @@ fn impossible_records_are_refused() {
     );
 }
 
+/// As etcd before 3.5.16 compacts: tombstones of the compact revision are dropped too.
+#[test]
+fn records_of_the_compact_revision_may_be_missing() {
+    let mut store = Store::new();
+    let put = |key: &'static str| {
+        TxnOp::Put(Put {
+            key: key.into(),
+            ..Put::default()
+        })
+    };
+    let delete = |key: &'static str| {
+        TxnOp::DeleteRange(DeleteRange {
+            key: key.into(),
+            ..DeleteRange::default()
+        })
+    };
+    let txn = |success| {
+        Command::Txn(Txn {
+            success,
+            ..Txn::default()
+        })
+    };
+    for command in [
+        txn(vec![put("a"), put("b"), put("c")]),
+        txn(vec![delete("a"), put("c"), delete("b")]),
+        Command::Compact(Compact { revision: 3 }),
+    ] {
+        store.apply(0, &Caller::default(), &command).unwrap();
+    }
+    let mut partly = pieces(&store.state());
+    partly.records.retain(|piece| !piece.meta.tombstone);
+    partly.records[0].meta.seq = 2;
+    partly.records[0].meta.prev_seq = 0;
+    partly.header.next_seq = 3;
+    let loaded = load(&partly).unwrap().state();
+    assert_eq!(pieces(&loaded), partly);
+    assert_eq!(loaded.events(3).unwrap().count(), 1);
+
+    let mut wholly = partly.clone();
+    wholly.records.clear();
+    let mut loaded = load(&wholly).unwrap();
+    assert_eq!(pieces(&loaded.state()), wholly);
+    let outcome = loaded.apply(0, &Caller::default(), &txn(vec![put("d")])).unwrap();
+    assert!(matches!(outcome, Outcome::Txn(_)));
+    assert_eq!((loaded.state().revision(), loaded.state().key_count()), (4, 1));
+
+    wholly.header.compact_revision = 2;
+    assert!(load(&wholly).is_err(), "only of the compact revision");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
