@@ -7,110 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use cfgstore_store::Store;
 use tokio::sync::oneshot;
 
 use crate::MemberConfig;
 use crate::checkpoint::{self, Checkpoint};
-use crate::error::OpenError;
 use crate::position::Position;
+use crate::progress::{self, Progress};
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;
-use crate::raft::types::{Raft, StoredMembership};
-use crate::snapshot::{self, KEPT, SnapshotDir, SnapshotInfo};
+use crate::raft::types::Raft;
+use crate::restart::{Attached, Start};
+use crate::snapshot::{KEPT, SnapshotDir, SnapshotInfo};
 use crate::stats::Counters;
-use crate::wal::format::BaseState;
-use crate::wal::index::next_index;
-use crate::wal::log::Owner;
-
-/// What a start found, for the thread to go on with.
-pub(crate) struct Start {
-    /// `None` when it has to be built anew.
-    checkpoint: Option<Checkpoint>,
-    dir: PathBuf,
-    owner: Owner,
-}
-
-/// Finds the newest valid state on disk that the log can continue: checkpoint or snapshot, or the empty state when the
-/// log goes back to its beginning.
-pub(crate) fn load(
-    config: &MemberConfig,
-    owner: Owner,
-    snapshots: &SnapshotDir,
-    log: BaseState,
-) -> Result<(Store, Position, Start), OpenError> {
-    let dir = config.data_dir.join("checkpoint");
-    let mut start = Start {
-        checkpoint: None,
-        dir: dir.clone(),
-        owner,
-    };
-    let mut found = Vec::new();
-    let covers = |index_after: u64| index_after >= next_index(log.purged);
-    let newest_snapshot = snapshots.newest().map_or(0, |info| info.log_id.index + 1);
-    match checkpoint::load(&dir, owner) {
-        Ok(Some(loaded)) => {
-            let after = next_index(loaded.log_id);
-            found.push(format!("a checkpoint up to index {}", after.saturating_sub(1)));
-            start.checkpoint = Some(loaded.checkpoint);
-            if covers(after) && after >= newest_snapshot {
-                let position = position(&loaded.store, loaded.log_id, loaded.membership);
-                return Ok((loaded.store, position, start));
-            }
-        }
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(%error, folder = %dir.display(), "the checkpoint cannot be used and is built anew");
-            found.push(format!("a checkpoint that cannot be used: {error}"));
-        }
-    }
-    for info in snapshots.list().into_iter().rev() {
-        match snapshot::load(snapshots.disk(), &info.file.path, owner.cluster_id) {
-            Ok((store, log_id, membership)) if covers(log_id.index + 1) => {
-                let position = position(&store, Some(log_id), membership);
-                return Ok((store, position, start));
-            }
-            Ok((_, log_id, _)) => found.push(format!("a snapshot up to index {}", log_id.index)),
-            Err(error) => {
-                tracing::error!(%error, "a snapshot cannot be used");
-                found.push(error.to_string());
-                if matches!(error, snapshot::SnapshotError::Damaged(_)) {
-                    snapshots.set_aside(&info.file.path);
-                }
-            }
-        }
-    }
-    match log.purged {
-        None => {
-            let store = Store::new();
-            let position = position(&store, None, StoredMembership::default());
-            Ok((store, position, start))
-        }
-        Some(purged) => {
-            let found = if found.is_empty() {
-                "neither was found".to_owned()
-            } else {
-                found.join("; ")
-            };
-            Err(OpenError::StateMissing {
-                purged_index: purged.index,
-                found,
-            })
-        }
-    }
-}
-
-fn position(
-    store: &Store,
-    log_id: Option<crate::wal::format::LogId>,
-    membership: StoredMembership,
-) -> Position {
-    Position {
-        log_id,
-        membership: Arc::new(membership),
-        state: Arc::new(store.state()),
-    }
-}
 
 enum Job {
     Work {
@@ -306,13 +214,19 @@ impl Worker {
                 } => {
                     // A failure is logged where it happens; the log has everything, and the next attempt comes.
                     let _ = self.checkpoint(&position);
+                    self.note_progress(&position);
                     let snapshot = if snapshot { self.snapshot(&position) } else { None };
                     self.measure();
                     let _ = done.send(Done { snapshot });
                 }
                 Job::Close { position, done } => {
-                    let result = self.checkpoint(&position);
-                    if let Some(checkpoint) = self.start.checkpoint.take() {
+                    // One that no start needed so far is not worth the time it takes to open.
+                    let result = match self.start.checkpoint {
+                        Attached::Later => Ok(()),
+                        _ => self.checkpoint(&position),
+                    };
+                    self.note_progress(&position);
+                    if let Attached::Open(checkpoint) = std::mem::take(&mut self.start.checkpoint) {
                         checkpoint.close();
                     }
                     let _ = done.send(result);
@@ -325,19 +239,31 @@ impl Worker {
     fn checkpoint(&mut self, position: &Position) -> Result<(), String> {
         let dir = self.start.dir.clone();
         let mut attempt = || {
-            let mut checkpoint = match self.start.checkpoint.take() {
-                Some(checkpoint) => checkpoint,
-                None => Checkpoint::create(&self.start.dir, self.start.owner)?,
+            let mut checkpoint = match std::mem::take(&mut self.start.checkpoint) {
+                Attached::Open(checkpoint) => *checkpoint,
+                Attached::Later => {
+                    match Checkpoint::attach(&self.start.dir, self.start.owner, &position.state)? {
+                        Some(checkpoint) => checkpoint,
+                        None => Checkpoint::create(&self.start.dir, self.start.owner)?,
+                    }
+                }
+                Attached::None => Checkpoint::create(&self.start.dir, self.start.owner)?,
             };
-            let started = Instant::now();
-            checkpoint.update(position)?;
-            self.shared.counters.backend_commit.record(started.elapsed());
-            self.start.checkpoint = Some(checkpoint);
+            // A member that restarted with less than it had applied before reaches that again first.
+            if checkpoint.log_id().map(|log_id| log_id.index) <= position.log_id.map(|log_id| log_id.index) {
+                let started = Instant::now();
+                checkpoint.update(position)?;
+                self.shared.counters.backend_commit.record(started.elapsed());
+                self.start.progress.checkpoint = checkpoint.log_id();
+                self.start.progress.checkpoint_bytes = checkpoint.held_bytes();
+            }
+            self.start.checkpoint = Attached::Open(Box::new(checkpoint));
             Ok::<(), checkpoint::CheckpointError>(())
         };
         attempt().map_err(|error| {
             // It was dropped on the way, and the next attempt builds it anew.
             tracing::error!(%error, "taking a checkpoint failed; it is built anew next time");
+            self.start.progress.checkpoint = None;
             if error.is_out_of_space()
                 && let Err(error) = checkpoint::remove(&dir)
             {
@@ -345,6 +271,19 @@ impl Worker {
             }
             error.to_string()
         })
+    }
+
+    /// Tells the next start how far this member has got.
+    fn note_progress(&mut self, position: &Position) {
+        let progress = Progress {
+            applied: position.log_id,
+            ..self.start.progress
+        };
+        let disk = self.shared.snapshots.disk();
+        match progress::write(disk, &self.shared.data_dir, &progress) {
+            Ok(()) => self.start.progress = progress,
+            Err(error) => tracing::warn!(%error, "the next start will not know how far this member had got"),
+        }
     }
 
     fn snapshot(&self, position: &Position) -> Option<SnapshotInfo> {

@@ -15,7 +15,7 @@ use crate::error::OpenError;
 use crate::fatal::FatalHook;
 use crate::identity::Identity;
 use crate::lease::Lessor;
-use crate::maintenance::{self, Maintenance};
+use crate::maintenance::Maintenance;
 use crate::member::Inner;
 use crate::position::Position;
 use crate::propose::{Origin, Proposer, QueueLimits};
@@ -28,7 +28,7 @@ use crate::stats::Counters;
 use crate::wal::index::next_index;
 use crate::wal::log::Place;
 use crate::wal::writer::Writer;
-use crate::{MemberConfig, bootstrap, checkpoint, identity, wal};
+use crate::{MemberConfig, bootstrap, checkpoint, identity, restart, wal};
 
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -69,7 +69,7 @@ struct Recovered {
     snapshots: SnapshotDir,
     store: Store,
     position: Position,
-    maintenance: maintenance::Start,
+    maintenance: restart::Start,
 }
 
 /// Creates the folders, and reads who this member is; `None` when that is not settled yet.
@@ -83,7 +83,7 @@ fn prepare(disk: &dyn Disk, config: &MemberConfig) -> Result<Option<Identity>, O
         })?;
     }
     // A cheap way to notice another process in the same folder before anything is changed. It only helps once that one has
-    // taken a checkpoint; keeping others out for good is the caller's duty.
+    // opened its checkpoint; keeping others out for good is the caller's duty.
     checkpoint::wait_unlocked(&config.data_dir.join("checkpoint"))
         .map_err(|_| OpenError::InUse(config.data_dir.clone()))?;
     let has_log = wal::recover::has_segments(disk, &wal_dir)?;
@@ -110,13 +110,14 @@ fn recover(disk: Arc<dyn Disk>, config: &MemberConfig, identity: Identity) -> Re
     }
     let snapshots = SnapshotDir::open(disk, config.data_dir.join("snapshot"), owner.cluster_id)
         .map_err(snapshot_error)?;
-    let (store, position, maintenance) = maintenance::load(config, owner, &snapshots, log.state)?;
+    let (store, position, maintenance) = restart::load(config, owner, &snapshots, &log)?;
     // Only a cluster's member may be ahead of its log: it has installed a leader's snapshot. Alone, its log has lost its
     // end.
     let alone = position.membership.membership().nodes().count() <= 1;
-    if alone && next_index(position.log_id) > next_index(log.state.last) {
+    let applied = position.log_id.max(maintenance.progress.applied);
+    if alone && next_index(applied) > next_index(log.state.last) {
         return Err(OpenError::LogTooShort {
-            applied_index: position.index(),
+            applied_index: applied.map_or(0, |log_id| log_id.index),
             last_index: log.state.last.map_or(0, |log_id| log_id.index),
         });
     }
@@ -149,7 +150,12 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
         maintenance,
     } = recovered;
     let owner = place.owner;
-    let wal_state = log.state;
+    // What was applied once is committed, though the log may not say so yet: no state goes back in time by a restart.
+    let mut wal_state = log.state;
+    let applied = maintenance.progress.applied;
+    if next_index(applied) <= next_index(wal_state.last) {
+        wal_state.committed = wal_state.committed.max(applied);
+    }
     let counters = Arc::new(Counters::default());
     let writer =
         Writer::start(log, counters.clone(), config.fatal.clone()).map_err(|source| OpenError::Io {

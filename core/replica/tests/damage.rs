@@ -98,13 +98,19 @@ async fn a_broken_checkpoint_costs_no_data() {
     ];
     let (dir, expected) = purged().await;
     for (name, damage) in breakages {
-        let data = dir.path().join(name);
-        copy(&dir.path().join("data"), &data);
-        damage(&data.join("checkpoint"));
-        let found = open(&data)
-            .await
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(found == expected, "{name}: the state differs");
+        // The start that would begin with it, and the one that only brings it up to date later.
+        for begin in [true, false] {
+            let data = dir.path().join(format!("{name} {begin}"));
+            copy(&dir.path().join("data"), &data);
+            if begin {
+                fs::remove_file(data.join("progress")).unwrap();
+            }
+            damage(&data.join("checkpoint"));
+            let found = open(&data)
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(found == expected, "{name}: the state differs");
+        }
     }
 }
 
@@ -115,6 +121,7 @@ async fn single_changed_bytes_in_the_checkpoint_cost_no_data() {
     for n in 0..12 {
         let data = dir.path().join(format!("{n}"));
         copy(&dir.path().join("data"), &data);
+        fs::remove_file(data.join("progress")).unwrap();
         flip(&data.join("checkpoint/db"), len * n / 12 + n);
         assert!(
             open(&data).await.unwrap() == expected,
@@ -182,12 +189,23 @@ async fn a_torn_tail_is_repaired() {
 }
 
 #[tokio::test]
-async fn a_log_without_its_end_is_noticed_by_the_checkpoint() {
+async fn a_log_without_its_end_is_noticed() {
     let (dir, _) = purged().await;
-    let data = dir.path().join("data");
+    for witness in ["checkpoint", "progress"] {
+        let data = dir.path().join(witness);
+        copy(&dir.path().join("data"), &data);
+        match witness {
+            "checkpoint" => fs::remove_file(data.join("progress")).unwrap(),
+            _ => fs::remove_dir_all(data.join("checkpoint")).unwrap(),
+        }
+        without_its_end_is_refused(&data).await;
+    }
+}
+
+async fn without_its_end_is_refused(data: &Path) {
     let segments = files(&data.join("wal"), ".wal");
     fs::remove_file(segments.last().unwrap()).unwrap();
-    let error = refusal(&data).await;
+    let error = refusal(data).await;
     assert!(
         matches!(
             error,
@@ -238,6 +256,8 @@ async fn files_of_another_member_are_refused_or_ignored() {
 async fn a_folder_in_use_is_refused_untouched() {
     let (dir, expected) = purged().await;
     let data = dir.path().join("data");
+    // So that the first start begins with the checkpoint, and keeps it open.
+    fs::remove_file(data.join("progress")).unwrap();
     let member = Member::open(small(&data)).await.unwrap();
     let error = refusal(&data).await;
     assert!(matches!(error, OpenError::InUse(_)), "{error}");

@@ -25,8 +25,8 @@ fn damaged<T>(reason: impl ToString) -> Result<T, CheckpointError> {
     Err(CheckpointError::Damaged(reason.to_string()))
 }
 
-/// Opens the checkpoint and reads all of it. `None` when there is none.
-pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, CheckpointError> {
+/// Opens the checkpoint and reads what it says of itself. `None` when there is none.
+fn open(dir: &Path, owner: Owner) -> Result<Option<(SledDb, Manifest)>, CheckpointError> {
     if std::fs::symlink_metadata(dir).is_err() {
         return Ok(None);
     }
@@ -49,6 +49,50 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
     if manifest.incomplete {
         return damaged("it was being written when the process ended");
     }
+    Ok(Some((db, manifest)))
+}
+
+/// Opens the checkpoint to bring it up to date, though nothing was loaded from it. What it holds is only checked when
+/// it is loaded one day.
+pub(super) fn attach(
+    dir: &Path,
+    owner: Owner,
+    state: &cfgstore_store::State,
+) -> Result<Option<Checkpoint>, CheckpointError> {
+    let Some((db, manifest)) = open(dir, owner)? else {
+        return Ok(None);
+    };
+    let mut leases = BTreeMap::new();
+    for item in db.with_prefix(LEASE_PREFIX) {
+        let (key, value) = item?;
+        let Some(content) = unseal(&key, &value) else {
+            return damaged("a lease has a wrong checksum");
+        };
+        let lease = codec::decode_lease(content).or_else(damaged)?;
+        leases.insert(lease.id, lease.ttl_secs);
+    }
+    let held = Held {
+        state: manifest.state,
+        log_id: manifest.log_id,
+        leases,
+        items: manifest.items,
+        sum: manifest.sum,
+        // Near enough to notice when sled takes a multiple of it.
+        bytes: state.size_bytes(),
+    };
+    Ok(Some(Checkpoint {
+        dir: dir.to_owned(),
+        owner,
+        db,
+        held: Some(held),
+    }))
+}
+
+/// Opens the checkpoint and reads all of it. `None` when there is none.
+pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, CheckpointError> {
+    let Some((db, manifest)) = open(dir, owner)? else {
+        return Ok(None);
+    };
     let mut reading = Reading {
         loader: StateLoader::new(manifest.state).or_else(damaged)?,
         leases: BTreeMap::new(),

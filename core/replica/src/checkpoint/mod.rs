@@ -109,6 +109,26 @@ impl Checkpoint {
         })
     }
 
+    /// The one in the folder, without reading what it holds; `None` when there is none. `state` is the one it is to be
+    /// brought up to.
+    pub(crate) fn attach(
+        dir: &Path,
+        owner: Owner,
+        state: &cfgstore_store::State,
+    ) -> Result<Option<Checkpoint>, CheckpointError> {
+        load::attach(dir, owner, state)
+    }
+
+    /// Last entry it holds the effect of.
+    pub(crate) fn log_id(&self) -> Option<LogId> {
+        self.held.as_ref().and_then(|held| held.log_id)
+    }
+
+    /// Bytes of the keys and values it holds.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.bytes)
+    }
+
     /// Bytes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         sled_db::folder_bytes(&self.dir)
