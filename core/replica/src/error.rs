@@ -151,6 +151,9 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// The folder that a state was to be restored to holds something.
+    #[error("{} is not empty; restore to a folder that is, or does not exist", .0.display())]
+    NotEmpty(PathBuf),
     /// Another process, or another member in this one, uses the folder.
     #[error("{} is in use by another process; end that one first", .0.display())]
     InUse(PathBuf),

@@ -132,7 +132,7 @@ fn recover(disk: Arc<dyn Disk>, config: &MemberConfig, identity: Identity) -> Re
     })
 }
 
-fn snapshot_error(error: SnapshotError) -> OpenError {
+pub(crate) fn snapshot_error(error: SnapshotError) -> OpenError {
     match error {
         SnapshotError::Io { action, path, source } => OpenError::Io { action, path, source },
         other => OpenError::Raft(other.to_string()),
