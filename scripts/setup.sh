@@ -15,7 +15,8 @@ needed=(
     "/usr/lib/php/20220829/apcu.so:php8.2-apcu" "/usr/lib/php/20220829/opcache.so:php8.2-opcache"
     "/usr/lib/php/20220829/curl.so:php8.2-curl"
     "nginx:nginx-light" "etcdctl:etcd-client" "etcd:etcd-server" "curl:curl" "cc:gcc" "c++:g++" "python3:python3" "pgrep:procps" "mount:mount"
-    "valgrind:valgrind" "setpriv:util-linux" "ip:iproute2"
+    "valgrind:valgrind" "setpriv:util-linux"
+    "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv" "ip:iproute2"
 )
 
 missing=()

@@ -3,7 +3,7 @@
 # Each step's whole output is in target/test-logs/; a failed step prints its end, and the others still run.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build
+export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build CFGSTORE_FOREIGN_DIR=$PWD/target/foreign
 target=${CARGO_TARGET_DIR:-$PWD/target}
 logs=$target/test-logs
 mkdir -p "$logs"
@@ -43,6 +43,7 @@ step "extension tests, assertions on" scripts/test-extension-debug.sh
 step "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
+step "build of foreign clients"     scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
 step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
 step "demo"                        scripts/test-demo.sh
 
