@@ -56,6 +56,9 @@ pub struct MemberConfig {
     /// A snapshot file is written, and older log purged, once the log grew by this many bytes since the last
     /// one, or by the size of the last snapshot, whichever is larger (so writing stays proportionate).
     pub snapshot_log_bytes: u64,
+    /// The leader keeps log for followers that answer but lag, as far as it is not more than this; those that lag
+    /// further are sent a snapshot. What lies after the older of the two snapshot files is kept in any case.
+    pub max_log_bytes_for_followers: u64,
 
     /// Shortest time without a leader's heartbeat before an election starts.
     pub election_timeout_min_ms: u64,
@@ -92,6 +95,7 @@ impl MemberConfig {
             checkpoint_log_entries: 20_000,
             checkpoint_log_bytes: 16 << 20,
             snapshot_log_bytes: 64 << 20,
+            max_log_bytes_for_followers: 256 << 20,
             election_timeout_min_ms: 1_000,
             election_timeout_max_ms: 2_000,
             heartbeat_interval_ms: 200,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use openraft::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::oneshot;
 
 use crate::MemberConfig;
@@ -50,6 +52,9 @@ struct Shared {
     checkpoint_log_entries: u64,
     checkpoint_log_bytes: u64,
     snapshot_log_bytes: u64,
+    max_log_bytes_for_followers: u64,
+    /// A follower that has not answered for this long is not waited for.
+    follower_silence: Duration,
     /// Bytes of log entries since the newest snapshot when the member started.
     log_bytes_at_start: u64,
 }
@@ -83,6 +88,8 @@ impl Maintenance {
             checkpoint_log_entries: config.checkpoint_log_entries,
             checkpoint_log_bytes: config.checkpoint_log_bytes,
             snapshot_log_bytes: config.snapshot_log_bytes,
+            max_log_bytes_for_followers: config.max_log_bytes_for_followers,
+            follower_silence: Duration::from_millis(10 * config.election_timeout_max_ms),
             log_bytes_at_start,
         });
         let worker = Worker {
@@ -149,18 +156,33 @@ impl Maintenance {
                 // Also after a failure: a full disk is tried again after as much log once more, not at every entry.
                 snapshot_bytes_base = Some(appended);
             }
-            if written.is_some() && raft.trigger().snapshot().await.is_ok() {
-                self.purge(&raft).await;
+            if written.is_some() && raft.trigger().snapshot().await.is_err() {
+                return;
             }
+            self.purge(&raft).await;
         }
     }
 
-    /// Purges the log up to the oldest snapshot kept, so that a damaged newest one is no loss.
+    /// Purges the log up to the oldest snapshot kept, so that a damaged newest one is no loss, and not past what a member
+    /// that lags a little still needs: it would have to be sent a whole snapshot.
     async fn purge(&self, raft: &Raft) {
         let snapshots = self.0.snapshots.list();
-        if snapshots.len() >= KEPT
-            && let Some(oldest) = snapshots.first()
-            && let Err(error) = raft.trigger().purge_log(oldest.log_id.index).await
+        let Some(oldest) = snapshots.first().filter(|_| snapshots.len() >= KEPT) else {
+            return;
+        };
+        let needed = needed_by_followers(raft, self.0.follower_silence);
+        let upto = {
+            let index = self.0.log.writer().index().lock();
+            let bytes = |from| index.bytes_from(from);
+            purge_upto(
+                oldest.log_id.index,
+                needed,
+                bytes,
+                self.0.max_log_bytes_for_followers,
+            )
+        };
+        if let Some(upto) = upto
+            && let Err(error) = raft.trigger().purge_log(upto).await
         {
             tracing::debug!(%error, "Raft ended before the log could be purged");
         }
@@ -193,6 +215,41 @@ impl Maintenance {
             return Err("the checkpoint thread panicked".to_owned());
         }
         result
+    }
+}
+
+/// First entry that a follower still needs, of those that have answered lately. `None` when there is none, or when this
+/// member does not lead.
+fn needed_by_followers(raft: &Raft, silence: Duration) -> Option<u64> {
+    let receiver = raft.metrics();
+    let metrics = receiver.borrow_watched();
+    let heard = metrics.heartbeat.as_ref()?;
+    let is_live = |id: &u64| {
+        let answered = heard.get(id).and_then(Option::as_ref);
+        answered.is_some_and(|at| at.elapsed() < silence)
+    };
+    metrics
+        .replication
+        .as_ref()?
+        .iter()
+        .filter(|(id, _)| **id != metrics.id && is_live(id))
+        .map(|(_, matched)| matched.as_ref().map_or(0, |log_id| log_id.index + 1))
+        .min()
+}
+
+/// Up to which entry the log may be purged: `oldest_snapshot`, unless a follower needs entries before that which are not
+/// more than `limit_bytes`.
+fn purge_upto(
+    oldest_snapshot: u64,
+    needed: Option<u64>,
+    bytes_from: impl Fn(u64) -> u64,
+    limit_bytes: u64,
+) -> Option<u64> {
+    match needed {
+        Some(needed) if needed <= oldest_snapshot && bytes_from(needed) <= limit_bytes => {
+            needed.checked_sub(1)
+        }
+        _ => Some(oldest_snapshot),
     }
 }
 
@@ -303,5 +360,22 @@ impl Worker {
     fn measure(&self) {
         let bytes = checkpoint::folder_bytes(&self.shared.data_dir.join("checkpoint"));
         self.shared.checkpoint_bytes.store(bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_kept_for_a_follower_that_lags_a_little() {
+        // Each entry has 10 bytes; the log ends with entry 200.
+        let bytes_from = |from: u64| (201 - from) * 10;
+        let upto = |needed, limit| purge_upto(100, needed, bytes_from, limit);
+        assert_eq!(upto(None, 0), Some(100), "no follower");
+        assert_eq!(upto(Some(150), 0), Some(100), "it needs less than is kept anyway");
+        assert_eq!(upto(Some(60), 2_000), Some(59));
+        assert_eq!(upto(Some(60), 1_400), Some(100), "it lags too much");
+        assert_eq!(upto(Some(0), 10_000), None, "all of it is needed");
     }
 }
