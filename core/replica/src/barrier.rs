@@ -6,6 +6,7 @@ use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::{Notify, oneshot};
 
+use crate::deliver::Deliver;
 use crate::error::ReadError;
 use crate::raft::types::{Raft, TypeConfig};
 
@@ -63,7 +64,7 @@ impl Barrier {
     }
 
     /// Confirms reads until the task is dropped.
-    pub(crate) async fn run(self, raft: Raft) {
+    pub(crate) async fn run(self, raft: Raft, deliver: Deliver) {
         loop {
             let wake = self.wake.notified();
             let waiters = std::mem::take(&mut self.lock().waiters);
@@ -72,7 +73,7 @@ impl Barrier {
                 continue;
             }
             let confirmed = raft.ensure_linearizable(ReadPolicy::ReadIndex).await;
-            answer(waiters, &confirmed.map(|_| ()).map_err(read_error));
+            deliver.run(move || answer(waiters, &confirmed.map(|_| ()).map_err(read_error)));
         }
     }
 }

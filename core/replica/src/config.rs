@@ -69,6 +69,10 @@ pub struct MemberConfig {
 
     /// What happens when the process must not go on; by default it is aborted. For tests.
     pub fatal: FatalHook,
+
+    /// Addresses to use instead of peer URLs.
+    #[cfg(test)]
+    pub(crate) reach: std::collections::BTreeMap<String, String>,
 }
 
 impl MemberConfig {
@@ -100,6 +104,8 @@ impl MemberConfig {
             election_timeout_max_ms: 2_000,
             heartbeat_interval_ms: 200,
             fatal: FatalHook::default(),
+            #[cfg(test)]
+            reach: std::collections::BTreeMap::new(),
         }
     }
 

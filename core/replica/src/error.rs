@@ -1,6 +1,7 @@
 //! What can go wrong with a member: what happened, to what, and what to do next.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -154,6 +155,17 @@ pub enum OpenError {
     /// The folder that a state was to be restored to holds something.
     #[error("{} is not empty; restore to a folder that is, or does not exist", .0.display())]
     NotEmpty(PathBuf),
+    /// The address for other members can't be listened on.
+    #[error(
+        "cannot listen for other members on {address}: {source}. Choose another address, or end who uses it"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
     /// Another process, or another member in this one, uses the folder.
     #[error("{} is in use by another process; end that one first", .0.display())]
     InUse(PathBuf),

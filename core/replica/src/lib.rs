@@ -4,6 +4,8 @@
 //!
 //! * `propose`, `barrier`, `lease`: many callers' commands become one log entry, many callers' reads one confirmation of
 //!   leadership; leases get deadlines.
+//! * `raft_thread`, `deliver`: the thread all of it runs on, and the way of answers back to the callers' runtime.
+//! * `peer`: what members say to each other.
 //! * `raft`: everything that knows openraft: the types it is instantiated with, its log and state machine, the network.
 //! * `wal`: the write-ahead log. One group of writes, one frame, one sync. It knows no Raft.
 //! * `snapshot`, `checkpoint`, `maintenance`: the state on disk. Snapshot files of our own allow the log to be purged; the
@@ -28,6 +30,7 @@ mod bootstrap;
 mod checkpoint;
 mod cluster;
 mod config;
+mod deliver;
 mod disk;
 mod error;
 mod fatal;
@@ -37,10 +40,12 @@ mod maintenance;
 mod member;
 mod membership;
 mod open;
+mod peer;
 mod position;
 mod progress;
 mod propose;
 mod raft;
+mod raft_thread;
 mod restart;
 mod restore;
 mod snapshot;

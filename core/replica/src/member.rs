@@ -1,5 +1,6 @@
 //! The public face of a member.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use cfgstore_store::{Caller, Command, CommandError, Outcome, State};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -16,10 +18,12 @@ use crate::error::{OpenError, ProposeError, ReadError, ShutdownError};
 use crate::lease::Lessor;
 use crate::maintenance::Maintenance;
 use crate::membership;
+use crate::peer::link::Peers;
 use crate::propose::{Origin, Proposer};
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
+use crate::raft_thread::Running;
 use crate::stats::Counters;
 use crate::wal::log::Owner;
 use crate::{MemberConfig, MemberInfo, MemberStats, MemberStatus, MembershipError};
@@ -37,19 +41,29 @@ pub struct Applied {
 
 /// One member of a cluster, or a cluster of its own. Clones are handles of the same member.
 ///
-/// It runs on the tokio runtime it was opened on (a current-thread one will do), with three threads of its own: one
-/// writes the log, one prepares and removes log files, one takes checkpoints and snapshots. Dropping every handle does
-/// not end it; [`Member::shutdown`] does.
+/// It has four threads of its own: one is for Raft, the state machine and other members, one writes the log, one
+/// prepares and removes log files, one takes checkpoints and snapshots. Answers are handed out on the tokio runtime it was
+/// opened on (a current-thread one will do). [`Member::shutdown`] ends it and waits for that; dropping the last handle
+/// ends it in the background.
 #[derive(Clone)]
-pub struct Member(Arc<Inner>);
+pub struct Member(Arc<Running>);
 
 pub(crate) struct Inner {
     pub(crate) config: MemberConfig,
     pub(crate) owner: Owner,
     /// See [`Identity`](crate::identity::Identity).
-    #[allow(dead_code)] // until the transport speaks for it
+    #[allow(dead_code)] // until it is published
     pub(crate) life: u64,
     pub(crate) counters: Arc<Counters>,
+    /// Where other members are answered.
+    pub(crate) listening: Vec<SocketAddr>,
+    /// The runtime of the Raft thread: what talks to other members runs there.
+    #[allow(dead_code)] // until changes of the membership are passed on
+    pub(crate) runtime: Handle,
+    #[allow(dead_code)] // as above
+    pub(crate) peers: Peers,
+    /// Becomes true when this member learns that it was removed.
+    pub(crate) removed: watch::Sender<bool>,
     pub(crate) raft: Raft,
     pub(crate) log: LogStore,
     pub(crate) published: Published,
@@ -74,9 +88,9 @@ impl Member {
     }
 
     async fn open_on(disk: Arc<dyn Disk>, config: MemberConfig) -> Result<Member, OpenError> {
-        crate::open::open(disk, config)
+        Running::start(disk, config)
             .await
-            .map(|inner| Member(Arc::new(inner)))
+            .map(|running| Member(Arc::new(running)))
     }
 
     /// Proposes a command and waits until this member has applied it. Durable on a quorum when this returns `Ok`.
@@ -214,7 +228,14 @@ impl Member {
     /// Waits until this member learns that it was removed from the cluster, for good. It takes no more work then, and
     /// should be shut down.
     pub async fn removed(&self) {
-        std::future::pending().await
+        let mut removed = self.0.removed.subscribe();
+        // The sender lives as long as this handle.
+        let _ = removed.wait_for(|removed| *removed).await;
+    }
+
+    /// Where this member listens for others: `listen_peers`, with the ports the system chose where they were 0.
+    pub fn peer_addresses(&self) -> Vec<SocketAddr> {
+        self.0.listening.clone()
     }
 
     /// Counters since the member was opened.
@@ -243,7 +264,8 @@ impl Member {
 }
 
 impl Inner {
-    async fn end(&self) -> Result<(), ShutdownError> {
+    /// Runs on the Raft thread.
+    pub(crate) async fn end(&self) -> Result<(), ShutdownError> {
         self.proposer.close();
         self.barrier.close();
         // Bounded: a disk that hangs must not keep the process from ending. What is lost then was not acknowledged.
@@ -280,5 +302,7 @@ impl Inner {
     }
 }
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod tests;

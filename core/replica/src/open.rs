@@ -7,9 +7,12 @@ use cfgstore_store::{Caller, Command, LeaseRevoke, Store};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::{Config, SnapshotPolicy};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::barrier::Barrier;
+use crate::deliver::Deliver;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::fatal::FatalHook;
@@ -17,10 +20,13 @@ use crate::identity::Identity;
 use crate::lease::Lessor;
 use crate::maintenance::Maintenance;
 use crate::member::Inner;
+use crate::peer::handshake::Refused;
+use crate::peer::link::Peers;
+use crate::peer::server::{Listeners, Services};
 use crate::position::Position;
 use crate::propose::{Origin, Proposer, QueueLimits};
 use crate::raft::log_store::LogStore;
-use crate::raft::network::NoPeers;
+use crate::raft::network::Network;
 use crate::raft::state_machine::{Published, StateMachine, Surroundings};
 use crate::raft::types::Raft;
 use crate::snapshot::{SnapshotDir, SnapshotError};
@@ -28,14 +34,19 @@ use crate::stats::Counters;
 use crate::wal::index::next_index;
 use crate::wal::log::Place;
 use crate::wal::writer::Writer;
-use crate::{MemberConfig, bootstrap, checkpoint, identity, restart, wal};
+use crate::{MemberConfig, bootstrap, checkpoint, identity, peer, restart, wal};
 
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Opens the member on this disk; sled and nothing else is outside of it.
-pub(crate) async fn open(disk: Arc<dyn Disk>, config: MemberConfig) -> Result<Inner, OpenError> {
+pub(crate) async fn open(
+    disk: Arc<dyn Disk>,
+    config: MemberConfig,
+    deliver: Deliver,
+) -> Result<Arc<Inner>, OpenError> {
     config.validate()?;
+    let listeners = Listeners::bind(&config.listen_peers)?;
     let settings = config.clone();
     let folder = disk.clone();
     let identity = blocking(move || prepare(&*folder, &settings)).await?;
@@ -50,7 +61,7 @@ pub(crate) async fn open(disk: Arc<dyn Disk>, config: MemberConfig) -> Result<In
     };
     let settings = config.clone();
     let recovered = blocking(move || recover(disk, &settings, identity)).await?;
-    start(config, recovered).await
+    start(config, recovered, listeners, deliver).await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -139,7 +150,12 @@ pub(crate) fn snapshot_error(error: SnapshotError) -> OpenError {
     }
 }
 
-async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, OpenError> {
+async fn start(
+    config: MemberConfig,
+    recovered: Recovered,
+    listeners: Listeners,
+    deliver: Deliver,
+) -> Result<Arc<Inner>, OpenError> {
     let Recovered {
         identity,
         place,
@@ -176,9 +192,24 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
     };
     let state_machine = StateMachine::new(store, published.clone(), surroundings);
     let raft_config = raft_config(&config, owner.cluster_id)?;
-    let raft = Raft::new(owner.member_id, raft_config, NoPeers, log.clone(), state_machine)
+    let (refused, refusals) = mpsc::unbounded_channel();
+    let peers = Peers::new(&config, identity, published.clone(), refused);
+    let network = Network {
+        peers: peers.clone(),
+        append_timeout: Duration::from_millis(config.election_timeout_min_ms),
+        backoff: Duration::from_millis(config.heartbeat_interval_ms),
+    };
+    let raft = Raft::new(owner.member_id, raft_config, network, log.clone(), state_machine)
         .await
         .map_err(|error| OpenError::Raft(error.to_string()))?;
+    let listening = listeners.addresses();
+    let services = Services {
+        identity,
+        raft: raft.clone(),
+        published: published.clone(),
+        keep_alive: Duration::from_millis(config.election_timeout_min_ms),
+    };
+    let mut tasks = peer::server::serve(listeners, &services)?;
 
     if !raft
         .is_initialized()
@@ -215,20 +246,26 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
         queued_bytes: config.max_queued_bytes,
     });
     let barrier = Barrier::default();
-    let tasks = vec![
-        tokio::spawn(proposer.clone().run(raft.clone())),
-        tokio::spawn(barrier.clone().run(raft.clone())),
+    let removed = watch::Sender::new(false);
+    tasks.extend([
+        tokio::spawn(obey_refusals(refusals, removed.clone(), config.fatal.clone())),
+        tokio::spawn(proposer.clone().run(raft.clone(), deliver.clone())),
+        tokio::spawn(barrier.clone().run(raft.clone(), deliver)),
         follow_leadership(raft.clone(), lessor.clone(), published.clone(), owner.member_id),
         tokio::spawn(revoke_expired(lessor.clone(), proposer.clone())),
         tokio::spawn(maintenance.clone().run(raft.clone())),
         tokio::spawn(watch_raft(raft.clone(), config.fatal.clone())),
-    ];
+    ]);
     let reserve_bytes = 2 * (config.max_request_bytes + config.max_batch_bytes) as u64 + (64 << 10);
-    Ok(Inner {
+    Ok(Arc::new(Inner {
         config,
         owner,
         life: identity.life,
         counters,
+        listening,
+        runtime: Handle::current(),
+        peers,
+        removed,
         raft,
         log,
         published,
@@ -239,7 +276,7 @@ async fn start(config: MemberConfig, recovered: Recovered) -> Result<Inner, Open
         tasks: tasks.into(),
         ended: tokio::sync::Mutex::new(None),
         reserve_bytes,
-    })
+    }))
 }
 
 fn raft_config(config: &MemberConfig, cluster_id: u64) -> Result<Arc<Config>, OpenError> {
@@ -254,6 +291,8 @@ fn raft_config(config: &MemberConfig, cluster_id: u64) -> Result<Arc<Config>, Op
         purge_batch_size: 256,
         install_snapshot_timeout: 60_000,
         enable_pre_vote: Some(true),
+        // A member that restarts asks for votes again: its log may have lost entries that others committed.
+        enable_leader_restore: Some(false),
         ..Config::default()
     };
     raft.validate()
@@ -300,6 +339,24 @@ async fn become_ready(raft: &Raft, member_id: u64, next_index: u64) -> Result<()
             waited_ms: READY_TIMEOUT.as_millis() as u64,
             state: raft.metrics().borrow_watched().to_string(),
         }),
+    }
+}
+
+/// Ends this member's part in the cluster when the others say that it has none any more.
+async fn obey_refusals(
+    mut refusals: mpsc::UnboundedReceiver<Refused>,
+    removed: watch::Sender<bool>,
+    fatal: FatalHook,
+) {
+    while let Some(refused) = refusals.recv().await {
+        match refused {
+            Refused::Removed => {
+                if !removed.send_replace(true) {
+                    tracing::warn!("this member was removed from the cluster");
+                }
+            }
+            Refused::AnotherLife(reason) => return fatal.call(&reason),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
 use tokio::sync::{Notify, oneshot};
 
+use crate::deliver::Deliver;
 use crate::error::ProposeError;
 use crate::member::Applied;
 use crate::raft::codec::BatchBuilder;
@@ -152,15 +153,16 @@ impl Proposer {
     }
 
     /// Hands entries to Raft until Raft ends. Runs as a task.
-    pub(crate) async fn run(self, raft: Raft) {
+    pub(crate) async fn run(self, raft: Raft, deliver: Deliver) {
         loop {
             let wake = self.wake.notified();
             while let Some((filling, in_flight)) = self.take() {
                 let time = self.stamp();
                 let batch = filling.builder.finish(time);
                 let replies = filling.replies;
+                let deliver = deliver.clone();
                 let respond = move |result: ClientWriteResult<TypeConfig>| {
-                    answer(result, replies);
+                    deliver.run(move || answer(result, replies));
                     drop(in_flight);
                 };
                 if let Err(fatal) = raft

@@ -1,71 +1,247 @@
-//! The way to other members. A group of one has none; the real transport takes the place of [`NoPeers`].
+//! openraft's way to other members.
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
+use cfgstore_proto::cfgstore::peer::v1 as pb;
+use cfgstore_proto::cfgstore::peer::v1::raft_client::RaftClient;
+use futures_util::{Stream, StreamExt, stream};
 use openraft::alias::{SnapshotOf, VoteOf};
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkV2};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 
-use crate::raft::types::{MemberNode, TypeConfig};
+use crate::peer::convert;
+use crate::peer::link::{MAX_MESSAGE_BYTES, Peer, Peers};
+use crate::raft::types::{LogId, MemberNode, TypeConfig};
 use crate::snapshot::SnapshotFile;
 
-/// A network on which every other member is unreachable.
-pub(crate) struct NoPeers;
+/// Appends on their way to one member, unanswered.
+const IN_FLIGHT_REQUESTS: usize = 64;
+/// Bytes of entries on their way to one member, unless one append alone has more.
+const IN_FLIGHT_BYTES: usize = 16 << 20;
 
-/// A connection to a member that cannot be reached.
-pub(crate) struct NoPeer {
-    target: u64,
+type Rpc<T> = Result<T, RPCError<TypeConfig>>;
+type BoxFuture<'s, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 's>>;
+type BoxStream<'s, T> = std::pin::Pin<Box<dyn Stream<Item = T> + Send + 's>>;
+
+/// Makes connections for openraft.
+pub(crate) struct Network {
+    pub(crate) peers: Peers,
+    /// How long an append may stay unanswered before the connection counts as broken.
+    pub(crate) append_timeout: Duration,
+    /// How long to wait before a member that can't be reached is tried again.
+    pub(crate) backoff: Duration,
 }
 
-impl NoPeer {
-    fn unreachable(&self) -> Unreachable<TypeConfig> {
-        let reason = format!(
-            "member {} cannot be reached: this member has no peer transport",
-            self.target
-        );
-        Unreachable::new(&io::Error::new(io::ErrorKind::NotConnected, reason))
+impl Network {
+    fn client(&self, target: u64, node: &MemberNode, heartbeats: bool) -> PeerNetwork {
+        PeerNetwork {
+            peer: self.peers.peer(target, Some(node)),
+            peers: self.peers.clone(),
+            append_timeout: self.append_timeout,
+            backoff: self.backoff,
+            heartbeats,
+        }
     }
 }
 
-impl RaftNetworkFactory<TypeConfig> for NoPeers {
-    type Network = NoPeer;
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = PeerNetwork;
 
-    async fn new_client(&mut self, target: u64, _node: &MemberNode) -> NoPeer {
-        NoPeer { target }
+    async fn new_client(&mut self, target: u64, node: &MemberNode) -> PeerNetwork {
+        self.client(target, node, false)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &MemberNode) -> PeerNetwork {
+        self.client(target, node, true)
     }
 }
 
-impl RaftNetworkV2<TypeConfig> for NoPeer {
+/// Calls to one member.
+pub(crate) struct PeerNetwork {
+    peer: Arc<Peer>,
+    peers: Peers,
+    append_timeout: Duration,
+    backoff: Duration,
+    /// openraft sends each heartbeat as a stream of one; a plain call is cheaper.
+    heartbeats: bool,
+}
+
+fn client(channel: Channel) -> RaftClient<Channel> {
+    RaftClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// Raft must know an unreachable member from one that is merely slow: it backs off from the former.
+fn rpc_error(status: &Status) -> RPCError<TypeConfig> {
+    match status.code() {
+        tonic::Code::Unavailable | tonic::Code::FailedPrecondition | tonic::Code::Unimplemented => {
+            Unreachable::from_string(status.message()).into()
+        }
+        _ => NetworkError::from_string(format!("{:?}: {}", status.code(), status.message())).into(),
+    }
+}
+
+impl PeerNetwork {
+    /// One call on Raft's connection, with a deadline.
+    async fn call<T, F>(&self, limit: Duration, call: impl FnOnce(RaftClient<Channel>) -> F) -> Rpc<T>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let link = &self.peer.raft;
+        let (channel, generation) = self
+            .peers
+            .channel(&self.peer, link)
+            .map_err(|status| rpc_error(&status))?;
+        let status = match timeout(limit, call(client(channel))).await {
+            Ok(Ok(response)) => return Ok(response.into_inner()),
+            Ok(Err(status)) => status,
+            Err(_) => Status::unavailable(format!("no answer within {limit:?}")),
+        };
+        self.peers.failed(link, generation, Some(&status));
+        Err(rpc_error(&status))
+    }
+
+    async fn append_once(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+        limit: Duration,
+    ) -> Rpc<StreamAppendResult<TypeConfig>> {
+        let (previous, last) = range(&request);
+        let message = self.peers.request(&self.peer, convert::from_append(&request));
+        let response = self
+            .call(
+                limit,
+                |mut client| async move { client.append_once(message).await },
+            )
+            .await?;
+        convert::to_stream_result(response, previous, last).map_err(|status| rpc_error(&status))
+    }
+
+    async fn ask_vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+        pre: bool,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
+        let message = convert::from_vote_request(&request, pre);
+        let message = self.peers.request(&self.peer, message);
+        let response = self
+            .call(option.hard_ttl(), |mut client| async move {
+                client.vote(message).await
+            })
+            .await?;
+        convert::to_vote_response(&response).map_err(|status| rpc_error(&status))
+    }
+
+    async fn open_append(&self) -> Result<Call, Status> {
+        let PeerNetwork {
+            peers,
+            peer,
+            append_timeout,
+            ..
+        } = self;
+        let (channel, generation) = peers.channel(peer, &peer.raft)?;
+        let (requests, receiver) = mpsc::channel(IN_FLIGHT_REQUESTS);
+        let mut client = client(channel);
+        let call = client.append(peers.request(peer, ReceiverStream::new(receiver)));
+        let status = match timeout(*append_timeout, call).await {
+            Ok(Ok(response)) => {
+                return Ok(Call {
+                    requests,
+                    responses: response.into_inner(),
+                    generation,
+                });
+            }
+            Ok(Err(status)) => status,
+            Err(_) => Status::unavailable(format!("no answer within {append_timeout:?}")),
+        };
+        peers.failed(&peer.raft, generation, Some(&status));
+        Err(status)
+    }
+}
+
+/// The entry before those of the request, and the last of them.
+fn range(request: &AppendEntriesRequest<TypeConfig>) -> (Option<LogId>, Option<LogId>) {
+    let last = request.entries.last().map(|entry| entry.log_id);
+    (request.prev_log_id, last.or(request.prev_log_id))
+}
+
+impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     type SnapshotData = SnapshotFile;
 
     async fn append_entries(
         &mut self,
-        _request: AppendEntriesRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
+        let (_, last) = range(&request);
+        Ok(match self.append_once(request, option.hard_ttl()).await? {
+            Ok(upto) if upto == last => AppendEntriesResponse::Success,
+            Ok(upto) => AppendEntriesResponse::PartialSuccess(upto),
+            Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
+            Err(StreamAppendError::HigherVote(vote)) => AppendEntriesResponse::HigherVote(vote),
+        })
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Rpc<BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        // Everything is done while openraft polls the stream: it can't cancel this future, but it drops the stream.
+        let this = &*self;
+        let responses: BoxStream<'s, _> = if self.heartbeats {
+            let limit = option.hard_ttl();
+            let one = move |mut input: S| async move {
+                let request = input.next().await?;
+                Some((this.append_once(request, limit).await, input))
+            };
+            Box::pin(stream::unfold(input, one))
+        } else {
+            let pipeline = Pipeline {
+                network: this,
+                input: Some(input),
+                held_back: None,
+                call: None,
+                in_flight: VecDeque::new(),
+                in_flight_bytes: 0,
+            };
+            Box::pin(stream::unfold(Some(pipeline), Pipeline::next))
+        };
+        Box::pin(async move { Ok(responses) })
     }
 
     async fn vote(
         &mut self,
-        _request: VoteRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
+        self.ask_vote(request, option, false).await
     }
 
-    /// openraft's default grants, which would make pre-vote pointless with a peer that does not answer.
     async fn pre_vote(
         &mut self,
-        _request: VoteRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
+        self.ask_vote(request, option, true).await
     }
 
     async fn full_snapshot(
@@ -75,6 +251,187 @@ impl RaftNetworkV2<TypeConfig> for NoPeer {
         _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(StreamingError::Unreachable(self.unreachable()))
+        Err(StreamingError::Unreachable(Unreachable::from_string(
+            "snapshots are not sent yet",
+        )))
     }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
+        let message = self.peers.request(&self.peer, convert::from_transfer(&request));
+        self.call(option.hard_ttl(), |mut client| async move {
+            client.transfer_leader(message).await
+        })
+        .await?;
+        Ok(Ok(()))
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(self.backoff)))
+    }
+}
+
+/// An append that waits for its answer.
+struct Unanswered {
+    previous: Option<LogId>,
+    last: Option<LogId>,
+    bytes: usize,
+    deadline: Instant,
+}
+
+/// The call under way.
+struct Call {
+    requests: mpsc::Sender<pb::AppendRequest>,
+    responses: Streaming<pb::AppendResponse>,
+    generation: u64,
+}
+
+/// Several appends on their way at once; answers come in their order.
+struct Pipeline<'s, S> {
+    network: &'s PeerNetwork,
+    /// `None` once openraft has no more to send.
+    input: Option<S>,
+    /// Taken from the input while there was no room for it.
+    held_back: Option<AppendEntriesRequest<TypeConfig>>,
+    call: Option<Call>,
+    in_flight: VecDeque<Unanswered>,
+    in_flight_bytes: usize,
+}
+
+enum Event {
+    Request(Option<AppendEntriesRequest<TypeConfig>>),
+    Response(Result<Option<pb::AppendResponse>, Status>),
+    Late,
+}
+
+impl<'s, S> Pipeline<'s, S>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+{
+    /// The next answer; an error ends the stream.
+    async fn next(state: Option<Self>) -> Option<(Rpc<StreamAppendResult<TypeConfig>>, Option<Self>)> {
+        let mut this = state?;
+        match this.answer().await {
+            Ok(None) => None,
+            Ok(Some(Ok(acknowledged))) => Some((Ok(Ok(acknowledged)), Some(this))),
+            // After a refusal the rest of the stream means nothing.
+            Ok(Some(Err(refusal))) => Some((Ok(Err(refusal)), None)),
+            Err(status) => {
+                let generation = this.call.as_ref().map(|call| call.generation);
+                if let Some(generation) = generation {
+                    this.network
+                        .peers
+                        .failed(&this.network.peer.raft, generation, Some(&status));
+                }
+                Some((Err(rpc_error(&status)), None))
+            }
+        }
+    }
+
+    async fn answer(&mut self) -> Result<Option<StreamAppendResult<TypeConfig>>, Status> {
+        loop {
+            if let Some(request) = self.held_back.take() {
+                let bytes = payload_bytes(&request);
+                if self.has_room(bytes) {
+                    self.send(request, bytes).await?;
+                } else {
+                    self.held_back = Some(request);
+                }
+            }
+            if self.input.is_none() && self.held_back.is_none() && self.in_flight.is_empty() {
+                return Ok(None);
+            }
+            match self.event().await {
+                Event::Request(request) => {
+                    if request.is_none() {
+                        self.input = None;
+                    }
+                    self.held_back = request;
+                }
+                Event::Response(response) => {
+                    let response = response?
+                        .ok_or_else(|| Status::unavailable("the peer ended the stream of appends"))?;
+                    let Some(oldest) = self.in_flight.pop_front() else {
+                        return Err(Status::internal("the peer answered more than it was asked"));
+                    };
+                    self.in_flight_bytes -= oldest.bytes;
+                    return convert::to_stream_result(response, oldest.previous, oldest.last).map(Some);
+                }
+                Event::Late => {
+                    let limit = self.network.append_timeout;
+                    return Err(Status::unavailable(format!(
+                        "no answer to an append within {limit:?}"
+                    )));
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.in_flight.is_empty()
+            || (self.in_flight.len() < IN_FLIGHT_REQUESTS && self.in_flight_bytes + bytes <= IN_FLIGHT_BYTES)
+    }
+
+    async fn event(&mut self) -> Event {
+        let wants_request = self.held_back.is_none();
+        let input = self.input.as_mut().filter(|_| wants_request);
+        let request = async {
+            match input {
+                Some(input) => input.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let responses = self.call.as_mut().map(|call| &mut call.responses);
+        let response = async {
+            match responses {
+                Some(responses) => responses.message().await,
+                None => std::future::pending().await,
+            }
+        };
+        let deadline = self.in_flight.front().map(|oldest| oldest.deadline);
+        let late = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            response = response => Event::Response(response),
+            request = request => Event::Request(request),
+            () = late => Event::Late,
+        }
+    }
+
+    async fn send(&mut self, request: AppendEntriesRequest<TypeConfig>, bytes: usize) -> Result<(), Status> {
+        let (previous, last) = range(&request);
+        if self.call.is_none() {
+            self.call = Some(self.network.open_append().await?);
+        }
+        let Some(call) = &self.call else {
+            unreachable!("it was opened above")
+        };
+        // The channel has as many places as there may be requests in flight.
+        let sent = call.requests.send(convert::from_append(&request)).await;
+        sent.map_err(|_| Status::unavailable("the peer ended the stream of appends"))?;
+        self.in_flight.push_back(Unanswered {
+            previous,
+            last,
+            bytes,
+            deadline: Instant::now() + self.network.append_timeout,
+        });
+        self.in_flight_bytes += bytes;
+        Ok(())
+    }
+}
+
+fn payload_bytes(request: &AppendEntriesRequest<TypeConfig>) -> usize {
+    let bytes = |entry: &crate::raft::types::Entry| match &entry.payload {
+        openraft::EntryPayload::Normal(batch) => batch.0.encoded.len(),
+        openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => 0,
+    };
+    request.entries.iter().map(bytes).sum()
 }

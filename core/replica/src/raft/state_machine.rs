@@ -231,10 +231,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             };
             let started = Instant::now();
             let reply = self.apply_entry(entry.log_id, &entry.payload)?;
-            // Whoever gets an answer must find its effect in the state.
+            // Whoever sees the state sees what it says of leases; and whoever gets an answer finds its effect in the state.
+            self.tell_lessor(&entry.payload, &reply);
             self.published.publish(self.position());
             self.around.counters.applied(started.elapsed());
-            self.tell_lessor(&entry.payload, &reply);
             if let Some(responder) = responder {
                 responder.send(reply);
             }

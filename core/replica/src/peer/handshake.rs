@@ -1,0 +1,170 @@
+//! Who talks to whom: the metadata that comes with every call between members, and its check.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::{Request, Status};
+
+use crate::identity::Identity;
+use crate::raft::state_machine::Published;
+
+const PROTOCOL: &str = "cfgstore-peer-protocol";
+const CLUSTER: &str = "cfgstore-cluster-id";
+const FROM: &str = "cfgstore-from";
+const LIFE: &str = "cfgstore-from-life";
+const TO: &str = "cfgstore-to";
+/// Of a refusal: which check failed.
+const REFUSAL: &str = "cfgstore-refusal";
+/// Of a refusal of a member that the refusing one doesn't know: index of the membership by which it judged.
+const MEMBERSHIP_INDEX: &str = "cfgstore-membership-index";
+
+const PROTOCOL_VERSION: &str = "1";
+/// Distinct refusals that are logged; more are not, so that nobody can fill the memory with them.
+const LOGGED_REFUSALS: usize = 64;
+
+/// The id of the member that a checked call comes from.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code)] // until a service asks
+pub(crate) struct From(pub(crate) u64);
+
+/// Why other members will have nothing to do with this one, for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It was removed from the cluster.
+    Removed,
+    /// Its data folder is not the one with which it joined.
+    AnotherLife(String),
+}
+
+/// A request that says who sends it, and to whom.
+pub(crate) fn request<T>(identity: &Identity, to: u64, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let metadata = request.metadata_mut();
+    metadata.insert(PROTOCOL, MetadataValue::from_static(PROTOCOL_VERSION));
+    metadata.insert(CLUSTER, hex(identity.owner.cluster_id));
+    metadata.insert(FROM, hex(identity.owner.member_id));
+    metadata.insert(LIFE, hex(identity.life));
+    metadata.insert(TO, hex(to));
+    request
+}
+
+fn hex(number: u64) -> MetadataValue<Ascii> {
+    MetadataValue::try_from(format!("{number:016x}")).expect("hexadecimal digits are ASCII")
+}
+
+fn number(metadata: &MetadataMap, key: &'static str) -> Option<u64> {
+    u64::from_str_radix(metadata.get(key)?.to_str().ok()?, 16).ok()
+}
+
+/// Whether a refusal of this member is for good; `own_membership_index` is that of the newest membership this member
+/// knows, which names it. One who judges by an older membership may just not have learnt of this member yet.
+pub(crate) fn refused(status: &Status, own_membership_index: Option<u64>) -> Option<Refused> {
+    let metadata = status.metadata();
+    match metadata.get(REFUSAL)?.to_str().ok()? {
+        "life" => Some(Refused::AnotherLife(status.message().to_owned())),
+        "member" => {
+            let judged_by = number(metadata, MEMBERSHIP_INDEX)?;
+            (judged_by > own_membership_index?).then_some(Refused::Removed)
+        }
+        _ => None,
+    }
+}
+
+/// Checks calls of other members.
+pub(crate) struct Gate {
+    identity: Identity,
+    published: Published,
+    logged: Mutex<HashSet<String>>,
+}
+
+impl Gate {
+    pub(crate) fn new(identity: Identity, published: Published) -> Self {
+        Self {
+            identity,
+            published,
+            logged: Mutex::default(),
+        }
+    }
+
+    /// Lets a call pass, with [`From`] in its extensions, or refuses it.
+    pub(crate) fn check(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        match self.caller(request.metadata()) {
+            Ok(from) => {
+                request.extensions_mut().insert(from);
+                Ok(request)
+            }
+            Err(status) => {
+                self.log(status.message());
+                Err(status)
+            }
+        }
+    }
+
+    fn caller(&self, metadata: &MetadataMap) -> Result<From, Status> {
+        let own = &self.identity.owner;
+        let protocol = metadata.get(PROTOCOL).and_then(|value| value.to_str().ok());
+        if protocol != Some(PROTOCOL_VERSION) {
+            let text = format!(
+                "peer protocol mismatch: the caller speaks version {}, this member speaks {PROTOCOL_VERSION}; run versions \
+                 of cfgstore that fit together",
+                protocol.unwrap_or("none")
+            );
+            return Err(refuse("protocol", text));
+        }
+        let field = |key| {
+            number(metadata, key)
+                .ok_or_else(|| refuse("protocol", format!("the call has no valid metadata {key}")))
+        };
+        let (cluster, from, life, to) = (field(CLUSTER)?, field(FROM)?, field(LIFE)?, field(TO)?);
+        if cluster != own.cluster_id {
+            let text = format!(
+                "cluster ID mismatch: the caller belongs to cluster {cluster:016x}, this member to {:016x}",
+                own.cluster_id
+            );
+            return Err(refuse("cluster", text));
+        }
+        if to != own.member_id {
+            let text = format!(
+                "member ID mismatch: the caller looks for member {to:016x}, this is {:016x}; check the peer URLs",
+                own.member_id
+            );
+            return Err(refuse("to", text));
+        }
+        let membership = self.published.position().membership;
+        let Some(judged_by) = membership.log_id().as_ref().map(|log_id| log_id.index) else {
+            // A new member knows nobody yet.
+            return Ok(From(from));
+        };
+        let Some(node) = membership.membership().get_node(&from) else {
+            let text = format!("member {from:016x} is not in cluster {cluster:016x}");
+            let mut status = refuse("member", text);
+            status.metadata_mut().insert(MEMBERSHIP_INDEX, hex(judged_by));
+            return Err(status);
+        };
+        let recorded = node.life;
+        if recorded != 0 && recorded != life {
+            let text = format!(
+                "member {from:016x} joined with data folder {recorded:016x}, the caller has {life:016x}: a member that lost its \
+                 data must be removed and added anew, since it may have forgotten its votes"
+            );
+            return Err(refuse("life", text));
+        }
+        Ok(From(from))
+    }
+
+    fn log(&self, text: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() < LOGGED_REFUSALS && logged.insert(text.to_owned()) {
+            tracing::warn!("refused a call of another member: {text}");
+        }
+    }
+}
+
+fn refuse(check: &'static str, text: String) -> Status {
+    let mut status = Status::failed_precondition(text);
+    status
+        .metadata_mut()
+        .insert(REFUSAL, MetadataValue::from_static(check));
+    status
+}

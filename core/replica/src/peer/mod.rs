@@ -1,0 +1,6 @@
+//! What members say to each other (`core/proto/proto/cfgstore/peer/v1.proto`). All of it runs on the Raft thread.
+
+pub(crate) mod convert;
+pub(crate) mod handshake;
+pub(crate) mod link;
+pub(crate) mod server;
