@@ -13,6 +13,10 @@
 // What the generator writes has docs only where the .proto files have comments.
 #![allow(missing_docs, clippy::doc_lazy_continuation, clippy::large_enum_variant)]
 
+/// What the `.proto` files say, as an encoded `google.protobuf.FileDescriptorSet`: for whoever handles messages without
+/// knowing their types, such as the JSON gateway.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// etcd's key-value messages: a key with its revisions, and an event on it.
 pub mod mvccpb {
     tonic::include_proto!("mvccpb");

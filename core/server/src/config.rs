@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cfgstore_client::host::HostPaths;
 use cfgstore_replica::{Bootstrap, MemberConfig};
+use tokio::sync::Semaphore;
 
 use crate::compactor::AutoCompaction;
 use crate::start_error::{MAX_SOCKET_PATH_BYTES, StartError};
@@ -83,6 +84,17 @@ pub struct Config {
     /// Folder of the mirror; one of its own under `/dev/shm`, found through `<data_dir>/mirror`, when `None`.
     pub mirror_dir: Option<PathBuf>,
 
+    /// Addresses at which metrics and health are served too, and nothing else; none by default.
+    pub listen_metrics: Vec<ListenAddress>,
+    /// Addresses for HTTP alone. If there are any, those of `listen` serve gRPC alone; none by default.
+    pub listen_http: Vec<ListenAddress>,
+    /// Origins whose web pages may read answers over HTTP; `*` stands for all of them, which is the default.
+    pub cors: Vec<String>,
+    /// Host names that requests over HTTP may be sent to; `*` stands for all of them, which is the default.
+    pub host_whitelist: Vec<String>,
+    /// Show how long calls take, by method, among the metrics.
+    pub extensive_metrics: bool,
+
     /// Addresses to listen on for other members; none by default.
     pub listen_peers: Vec<SocketAddr>,
     /// URLs that other members reach this one at.
@@ -100,6 +112,9 @@ pub struct Config {
     pub max_txn_ops: usize,
     /// Bytes of live data above which puts are refused. Default 2 GiB.
     pub quota_backend_bytes: u64,
+    /// Connections that may be open at once over TCP, and as many over unix sockets. Default 65,536; further ones wait to
+    /// be accepted.
+    pub max_connections: usize,
     /// Calls and streams that may be open at once on one connection. Default 16,384; further ones wait.
     pub max_concurrent_streams: u32,
     /// Watches on one stream. Default 10,000; further ones are refused.
@@ -137,6 +152,11 @@ impl Config {
             advertise_client_urls: Vec::new(),
             socket: None,
             mirror_dir: None,
+            listen_metrics: Vec::new(),
+            listen_http: Vec::new(),
+            cors: vec!["*".to_owned()],
+            host_whitelist: vec!["*".to_owned()],
+            extensive_metrics: false,
             listen_peers: Vec::new(),
             peer_urls: Vec::new(),
             bootstrap: Bootstrap::Alone,
@@ -145,6 +165,7 @@ impl Config {
             max_request_bytes: 3 << 19,
             max_txn_ops: 128,
             quota_backend_bytes: 2 << 30,
+            max_connections: 65_536,
             max_concurrent_streams: 16_384,
             max_watches_per_stream: 10_000,
             max_watches: 1_000_000,
@@ -185,6 +206,9 @@ impl Config {
                 "--grpc-keepalive-interval and --grpc-keepalive-timeout",
                 "must be more than 0".into(),
             );
+        }
+        if self.max_connections == 0 || self.max_connections > Semaphore::MAX_PERMITS {
+            return refuse("--max-connections", "must be at least 1".into());
         }
         if self.max_concurrent_streams == 0 {
             return refuse("--max-concurrent-streams", "must be at least 1".into());

@@ -2,13 +2,17 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
-use crate::authority::Filter;
+use crate::authority::{Filter, Protocol};
+use crate::metrics::Traffic;
 
 /// Bytes read at once while the filter is at work.
 const FILTERED_READ_BYTES: usize = 4_096;
@@ -19,6 +23,10 @@ pub(crate) struct Connection {
     socket: Socket,
     /// `None` once there is nothing to look at any more: the usual case after the first request.
     filter: Option<Box<Filtered>>,
+    /// Where bytes are counted, once the client is known to speak gRPC.
+    traffic: Option<Arc<Traffic>>,
+    /// Its place among the connections that may be open at once.
+    _place: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -35,21 +43,50 @@ struct Filtered {
     taken: usize,
 }
 
-impl From<TcpStream> for Connection {
-    fn from(stream: TcpStream) -> Connection {
+impl Connection {
+    pub fn tcp(stream: TcpStream, place: OwnedSemaphorePermit) -> Connection {
+        Connection::new(Socket::Tcp(stream), place)
+    }
+
+    pub fn unix(stream: UnixStream, place: OwnedSemaphorePermit) -> Connection {
+        Connection::new(Socket::Unix(stream), place)
+    }
+
+    fn new(socket: Socket, place: OwnedSemaphorePermit) -> Connection {
         Connection {
-            socket: Socket::Tcp(stream),
+            socket,
             filter: Some(Box::default()),
+            traffic: None,
+            _place: place,
         }
     }
-}
 
-impl From<UnixStream> for Connection {
-    fn from(stream: UnixStream) -> Connection {
-        Connection {
-            socket: Socket::Unix(stream),
-            filter: Some(Box::default()),
+    /// Counts bytes from here on.
+    pub fn count(&mut self, traffic: Arc<Traffic>) {
+        self.traffic = Some(traffic);
+    }
+
+    fn count_sent(&self, written: &Poll<io::Result<usize>>) {
+        if let (Some(traffic), Poll::Ready(Ok(count))) = (&self.traffic, written) {
+            traffic.sent.fetch_add(*count as u64, Relaxed);
         }
+    }
+
+    /// Waits until the client has shown what it speaks; `None` if it closes before. What was read stays to be read.
+    pub async fn protocol(&mut self) -> io::Result<Option<Protocol>> {
+        std::future::poll_fn(|cx| self.poll_protocol(cx)).await
+    }
+
+    fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Protocol>>> {
+        let Some(filtered) = &mut self.filter else {
+            return Poll::Ready(Ok(Some(Protocol::Http2)));
+        };
+        while filtered.filter.protocol().is_none() {
+            if !ready!(filtered.read_more(&mut self.socket, cx))? {
+                return Poll::Ready(Ok(None));
+            }
+        }
+        Poll::Ready(Ok(filtered.filter.protocol()))
     }
 }
 
@@ -60,6 +97,16 @@ impl Connected for Connection {
 }
 
 impl Filtered {
+    /// Reads once and passes on what may go on; `false` at the end of the stream. What is held back then is part of a
+    /// frame that will never be whole.
+    fn read_more(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut bytes = [0; FILTERED_READ_BYTES];
+        let mut read = ReadBuf::new(&mut bytes);
+        ready!(socket.poll_read(cx, &mut read))?;
+        self.filter.feed(read.filled(), &mut self.passed);
+        Poll::Ready(Ok(!read.filled().is_empty()))
+    }
+
     /// Moves what has passed into `buf`; `false` if there was nothing.
     fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let rest = &self.passed[self.taken..];
@@ -90,21 +137,29 @@ impl Socket {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(filtered) = &mut this.filter else {
-            return this.socket.poll_read(cx, buf);
+        let before = buf.filled().len();
+        ready!(this.poll_read_filtered(cx, buf))?;
+        if let Some(traffic) = &this.traffic {
+            traffic
+                .received
+                .fetch_add((buf.filled().len() - before) as u64, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connection {
+    fn poll_read_filtered(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(filtered) = &mut self.filter else {
+            return self.socket.poll_read(cx, buf);
         };
         while !filtered.give(buf) && buf.remaining() > 0 {
-            let mut bytes = [0; FILTERED_READ_BYTES];
-            let mut read = ReadBuf::new(&mut bytes);
-            ready!(this.socket.poll_read(cx, &mut read))?;
-            if read.filled().is_empty() {
-                // The end. What is held back is part of a frame that will never be whole.
+            if !ready!(filtered.read_more(&mut self.socket, cx))? {
                 return Poll::Ready(Ok(()));
             }
-            filtered.filter.feed(read.filled(), &mut filtered.passed);
         }
         if filtered.is_done() {
-            this.filter = None;
+            self.filter = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -112,10 +167,13 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().socket {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        this.count_sent(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -123,10 +181,13 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().socket {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        this.count_sent(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,6 +7,7 @@ use tonic::Status;
 
 use crate::config::Config;
 use crate::errors;
+use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::watch::Hub;
 
@@ -15,6 +16,7 @@ pub(crate) struct Context {
     pub member: Member,
     pub hub: Hub,
     pub stop: Stop,
+    pub metrics: Metrics,
     pub config: Config,
     pub cluster_id: u64,
     pub member_id: u64,
@@ -34,6 +36,7 @@ impl Context {
         Context {
             hub,
             stop: Stop::default(),
+            metrics: Metrics::new(),
             config,
             cluster_id: status.cluster_id,
             member_id: status.member_id,

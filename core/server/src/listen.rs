@@ -1,12 +1,13 @@
-//! Listening sockets, and the streams of connections from them.
+//! Listening sockets, and the connections that arrive at them.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, SelectAll, Stream};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 
 use crate::config::ListenAddress;
 use crate::connection::Connection;
@@ -57,6 +58,17 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
             Listener::Unix(socket) => Ok(ListenAddress::Unix(socket.path.clone())),
+        }
+    }
+
+    /// Starts to answer. A unix socket has to be published before; its file goes when the second part is dropped.
+    pub fn into_acceptor(self) -> (Acceptor, Option<UnixSocket>) {
+        match self {
+            Listener::Tcp(listener) => (Acceptor::Tcp(listener), None),
+            Listener::Unix(mut socket) => {
+                let listener = socket.listener.take().expect("a listener is taken once");
+                (Acceptor::Unix(listener), Some(socket))
+            }
         }
     }
 
@@ -151,75 +163,41 @@ fn hidden_name(path: &Path) -> PathBuf {
     }
 }
 
-/// Connections from all listeners, as they come. Never ends: a failed accept is logged and tried again.
-pub(crate) type Incoming = SelectAll<Accepted>;
-type Accepted = std::pin::Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
-
-/// What arrives at the listening sockets.
-pub(crate) struct Arrivals {
-    /// Connections over TCP.
-    pub(crate) tcp: Incoming,
-    /// Connections over unix sockets.
-    pub(crate) unix: Incoming,
-    /// The unix sockets' files, removed when these are dropped.
-    pub(crate) sockets: Vec<UnixSocket>,
+/// A bound socket that answers.
+pub(crate) enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
-/// Accepts connections on all listeners, for as long as the streams are polled.
-pub(crate) fn accept_all(listeners: Vec<Listener>) -> Arrivals {
-    let mut arrivals = Arrivals {
-        tcp: SelectAll::new(),
-        unix: SelectAll::new(),
-        sockets: Vec::new(),
-    };
-    for listener in listeners {
-        match listener {
-            Listener::Tcp(listener) => {
-                arrivals
-                    .tcp
-                    .push(Box::pin(stream::unfold(listener, |listener| async move {
-                        let connection = accept(
-                            || listener.accept(),
-                            |stream: TcpStream| {
-                                stream.set_nodelay(true)?;
-                                Ok(stream.into())
-                            },
-                        )
-                        .await;
-                        Some((Ok(connection), listener))
-                    })))
-            }
-            Listener::Unix(mut socket) => {
-                let listener = socket.listener.take().expect("a listener accepts once");
-                arrivals.sockets.push(socket);
-                arrivals
-                    .unix
-                    .push(Box::pin(stream::unfold(listener, |listener| async move {
-                        let connection =
-                            accept(|| listener.accept(), |stream: UnixStream| Ok(stream.into())).await;
-                        Some((Ok(connection), listener))
-                    })));
-            }
+impl Acceptor {
+    /// Waits for the next connection, and before that for a place for it. A failed accept is logged and tried again.
+    pub async fn accept(&self, places: &Arc<Semaphore>) -> Connection {
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("nobody closes the semaphore");
+        match self {
+            Acceptor::Tcp(listener) => loop {
+                let stream = retry(|| listener.accept()).await;
+                // A failure says that the client is gone already.
+                if stream.set_nodelay(true).is_ok() {
+                    break Connection::tcp(stream, place);
+                }
+            },
+            Acceptor::Unix(listener) => Connection::unix(retry(|| listener.accept()).await, place),
         }
     }
-    arrivals
 }
 
 /// Accepts one connection, however many tries it takes.
-async fn accept<S, A, F>(
-    mut accept: impl FnMut() -> F,
-    connect: impl Fn(S) -> io::Result<Connection>,
-) -> Connection
+async fn retry<S, A, F>(mut accept: impl FnMut() -> F) -> S
 where
     F: Future<Output = io::Result<(S, A)>>,
 {
     loop {
         let error = match accept().await {
-            Ok((stream, _)) => match connect(stream) {
-                Ok(connection) => return connection,
-                // The client is gone already.
-                Err(_) => continue,
-            },
+            Ok((stream, _)) => return stream,
             Err(error) => error,
         };
         if matches!(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cfgstore_mirror::{Change, Entry, Origin, Place, PublishError, Publisher, PublisherOptions};
 use cfgstore_replica::Member;
@@ -30,6 +30,8 @@ pub(crate) struct MirrorProgress {
     pub generation: u64,
     /// Revision it holds; 0: none yet.
     pub revision: i64,
+    /// How long the last generation took to publish.
+    pub last_publish: Duration,
     /// The last try to publish failed, for lack of space, say.
     pub failing: bool,
 }
@@ -250,6 +252,7 @@ impl Feed {
             Some(publisher) => (publisher, false),
             none => (none.insert(Publisher::open(self.options.clone())?), true),
         };
+        let began = Instant::now();
         let published = self.progress.borrow().revision;
         let full = full || is_new || published == 0;
         let changes = if full {
@@ -276,6 +279,7 @@ impl Feed {
         self.progress.send_replace(MirrorProgress {
             generation: done.generation,
             revision: state.revision(),
+            last_publish: began.elapsed(),
             failing: false,
         });
         Ok(())

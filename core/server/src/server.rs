@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use cfgstore_replica::Member;
 use tokio::task::JoinHandle;
@@ -10,10 +9,10 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, ListenAddress};
 use crate::context::Context;
 use crate::data_dir::{self, DataDirLock};
-use crate::listen::{self, Arrivals, Listener, UnixSocket};
+use crate::listen::Listener;
 use crate::mirror_feed::MirrorFeed;
-use crate::oversize::OversizeLayer;
-use crate::service::{self, AgentInfo};
+use crate::service::AgentInfo;
+use crate::serving::{Listeners, Serving};
 use crate::start_error::StartError;
 use crate::{compactor, watch};
 
@@ -29,14 +28,15 @@ pub struct Server {
     socket: PathBuf,
     mirror_dir: PathBuf,
     urls: Vec<String>,
+    http_urls: Vec<String>,
+    metrics_urls: Vec<String>,
 }
 
 struct Running {
     ctx: Arc<Context>,
     mirror: MirrorFeed,
-    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    serving: Serving,
     tasks: Vec<JoinHandle<()>>,
-    sockets: Vec<UnixSocket>,
     _lock: DataDirLock,
 }
 
@@ -66,27 +66,20 @@ impl Server {
         config.validate()?;
         let lock = data_dir::open(&config.paths())?;
         // Bound before the member opens, so that an address in use is told at once.
-        let mut listeners = Vec::new();
-        for address in config
-            .listen
-            .iter()
-            .chain([&ListenAddress::Unix(config.socket_path())])
-        {
-            listeners.push(Listener::bind(address).await?);
-        }
-        let mut addresses = Vec::new();
-        for listener in &listeners {
-            let address = listener.address().map_err(|source| StartError::Listen {
-                address: "a bound socket".to_owned(),
-                source,
-            })?;
-            addresses.push(address);
-        }
+        let mut listeners = Listeners {
+            clients: bind(&config.listen).await?,
+            http: bind(&config.listen_http).await?,
+            metrics: bind(&config.listen_metrics).await?,
+        };
         let mut config = config;
-        // With the ports that the system chose. The last one is the host's socket, which is no address for
-        // others.
-        addresses.pop();
-        config.listen = addresses;
+        // With the ports that the system chose.
+        config.listen = addresses(&listeners.clients)?;
+        config.listen_http = addresses(&listeners.http)?;
+        config.listen_metrics = addresses(&listeners.metrics)?;
+        // The host's socket is no address for others.
+        listeners
+            .clients
+            .push(Listener::bind(&ListenAddress::Unix(config.socket_path())).await?);
 
         let member = Member::open(config.member_config()).await?;
         match Server::serve(member.clone(), config, listeners, lock).await {
@@ -103,13 +96,15 @@ impl Server {
     async fn serve(
         member: Member,
         config: Config,
-        mut listeners: Vec<Listener>,
+        mut listeners: Listeners,
         lock: DataDirLock,
     ) -> Result<Server, StartError> {
         let ctx = Arc::new(Context::new(member.clone(), config));
         let mirror = MirrorFeed::start(member, ctx.cluster_id, &ctx.config).await?;
+        // The first and only one.
+        let _ = ctx.metrics.mirror.set(mirror.progress());
         let mut published = Ok(());
-        for listener in &mut listeners {
+        for listener in listeners.all() {
             published = published.and_then(|()| listener.publish());
         }
         if let Err(error) = published {
@@ -120,23 +115,7 @@ impl Server {
             mirror_dir: mirror.dir().to_path_buf(),
             mirror: mirror.progress(),
         };
-        let Arrivals { tcp, unix, sockets } = listen::accept_all(listeners);
-        let serve = |incoming, local: bool, ping_interval: Option<Duration>| {
-            tonic::transport::Server::builder()
-                .max_concurrent_streams(ctx.config.max_concurrent_streams)
-                .http2_keepalive_interval(ping_interval)
-                .http2_keepalive_timeout(ping_interval.map(|_| ctx.config.grpc_keepalive_timeout))
-                .layer(OversizeLayer)
-                .add_routes(service::routes(&ctx, info.clone(), local))
-                .serve_with_incoming_shutdown(incoming, ctx.stop.stopped())
-        };
-        // The kernel tells when the other end of a unix socket is gone. To ping there would only lose clients that have
-        // no thread to answer between calls: PHP workers, with the locks they hold.
-        let (tcp, unix) = (
-            serve(tcp, false, Some(ctx.config.grpc_keepalive_interval)),
-            serve(unix, true, None),
-        );
-        let serving = async { tokio::try_join!(tcp, unix).map(drop) };
+        let serving = Serving::start(&ctx, listeners, &info);
         let tasks = vec![
             tokio::spawn(watch::run(ctx.clone())),
             tokio::spawn(compactor::run(ctx.clone(), ctx.config.auto_compaction)),
@@ -146,12 +125,13 @@ impl Server {
             data_dir: config.data_dir.clone(),
             socket: config.socket_path(),
             mirror_dir: mirror.dir().to_path_buf(),
-            urls: config.listen.iter().map(ToString::to_string).collect(),
+            urls: urls(&config.listen),
+            http_urls: urls(&config.listen_http),
+            metrics_urls: urls(&config.listen_metrics),
             running: Some(Running {
                 mirror,
-                serving: tokio::spawn(serving),
+                serving,
                 tasks,
-                sockets,
                 _lock: lock,
                 ctx,
             }),
@@ -178,6 +158,16 @@ impl Server {
         &self.urls
     }
 
+    /// The addresses that serve HTTP alone, with the ports that the system chose.
+    pub fn http_urls(&self) -> &[String] {
+        &self.http_urls
+    }
+
+    /// The addresses that serve metrics and health alone, with the ports that the system chose.
+    pub fn metrics_urls(&self) -> &[String] {
+        &self.metrics_urls
+    }
+
     /// Ends in order: accepts nothing new, ends watches and waiting calls with Unavailable, waits for calls
     /// in flight (for [`Config::shutdown_grace`] at most), closes the mirror (readers keep what they have)
     /// and the member, and removes the sockets.
@@ -188,6 +178,28 @@ impl Server {
     }
 }
 
+fn urls(addresses: &[ListenAddress]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
+}
+
+async fn bind(addresses: &[ListenAddress]) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(Listener::bind(address).await?);
+    }
+    Ok(listeners)
+}
+
+fn addresses(listeners: &[Listener]) -> Result<Vec<ListenAddress>, StartError> {
+    let address = |listener: &Listener| {
+        listener.address().map_err(|source| StartError::Listen {
+            address: "a bound socket".to_owned(),
+            source,
+        })
+    };
+    listeners.iter().map(address).collect()
+}
+
 impl Running {
     async fn end(self) {
         let Running {
@@ -195,24 +207,22 @@ impl Running {
             mirror,
             mut serving,
             tasks,
-            sockets,
             _lock,
         } = self;
         ctx.stop.stop();
-        match tokio::time::timeout(ctx.config.shutdown_grace, &mut serving).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "serving ended with an error"),
-            Ok(Err(error)) => tracing::warn!(%error, "serving ended with a panic"),
-            Err(_) => {
-                tracing::info!("clients still have calls open after the time of grace; they are cut off");
-                serving.abort();
-            }
+        if tokio::time::timeout(ctx.config.shutdown_grace, serving.ended())
+            .await
+            .is_err()
+        {
+            tracing::info!("clients still have calls open after the time of grace; they are cut off");
+            serving.abort().await;
         }
         tasks.iter().for_each(JoinHandle::abort);
         mirror.stop().await;
         if let Err(error) = ctx.member.shutdown().await {
             tracing::warn!(%error, "the member did not end in order");
         }
-        drop(sockets);
+        // The files of the sockets go last, when the folder is free.
+        drop(serving);
     }
 }

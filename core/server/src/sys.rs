@@ -72,3 +72,26 @@ pub(crate) fn bound_path(socket: RawFd) -> Option<PathBuf> {
         .collect();
     (!path.is_empty()).then(|| OsStr::from_bytes(&path).into())
 }
+
+/// How many files this process may have open.
+pub(crate) fn max_open_files() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is writable for the call.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result == 0 { limit.rlim_cur } else { 0 }
+}
+
+/// The units in which the kernel gives times and memory of a process.
+pub(crate) fn clock_ticks_and_page_bytes() -> (f64, u64) {
+    // SAFETY: sysconf reads nothing of ours.
+    let (ticks, page) = unsafe {
+        (
+            libc::sysconf(libc::_SC_CLK_TCK),
+            libc::sysconf(libc::_SC_PAGESIZE),
+        )
+    };
+    (ticks.max(1) as f64, page.max(0) as u64)
+}

@@ -29,6 +29,8 @@ struct Facts {
     socket: PathBuf,
     mirror_dir: PathBuf,
     urls: Vec<String>,
+    http_urls: Vec<String>,
+    metrics_urls: Vec<String>,
 }
 
 impl ServerThread {
@@ -56,6 +58,8 @@ impl ServerThread {
                             socket: server.socket().to_path_buf(),
                             mirror_dir: server.mirror_dir().to_path_buf(),
                             urls: server.urls().to_vec(),
+                            http_urls: server.http_urls().to_vec(),
+                            metrics_urls: server.metrics_urls().to_vec(),
                         };
                         let _ = started.send(Ok(facts));
                         // An error means that the handle is gone: the same wish.
@@ -97,6 +101,16 @@ impl ServerThread {
     /// The addresses served besides the host's socket, with the ports that the system chose.
     pub fn urls(&self) -> &[String] {
         &self.facts.urls
+    }
+
+    /// The addresses that serve HTTP alone, with the ports that the system chose.
+    pub fn http_urls(&self) -> &[String] {
+        &self.facts.http_urls
+    }
+
+    /// The addresses that serve metrics and health alone, with the ports that the system chose.
+    pub fn metrics_urls(&self) -> &[String] {
+        &self.facts.metrics_urls
     }
 
     /// Ends the server in order (see [`Server::shutdown`]) and waits for that.

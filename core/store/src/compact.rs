@@ -23,6 +23,7 @@ impl State {
                 revision: self.revision,
             });
         }
+        let before = self.record_count;
         let first_seq = self.log.first_seq();
         let keep_from = self.log.seq_at_revision(revision);
         let replaced = self.drop_survivors_and_mark_replaced(revision);
@@ -54,6 +55,7 @@ impl State {
         }
         self.log.cut_before(keep_from);
         self.compact_revision = revision;
+        self.written.compacted_records += before - self.record_count;
         Ok(())
     }
 

@@ -43,6 +43,7 @@ mod store;
 mod txn;
 mod write;
 mod write_set;
+mod written;
 
 pub use alarm::{Alarm, AlarmKind, MAX_ALARMS};
 pub use check::{CheckLimits, MAX_LEASE_TTL_SECS, MAX_TXN_DEPTH, check};
@@ -60,3 +61,4 @@ pub use record::{MAX_RECORDS_PER_REVISION, Record, RecordMeta};
 pub use snapshot::Records;
 pub use state::State;
 pub use store::Store;
+pub use written::Written;

@@ -8,6 +8,7 @@ use crate::lease::Lease;
 use crate::log::Log;
 use crate::map::Map;
 use crate::record::Record;
+use crate::written::Written;
 
 /// What a lease counts towards [`State::size_bytes`].
 const LEASE_COST_BYTES: u64 = 128;
@@ -33,6 +34,7 @@ pub struct State {
     pub(crate) survivors: Map<u64, Record>,
     pub(crate) leases: Map<i64, Lease>,
     pub(crate) alarms: Alarms,
+    pub(crate) written: Written,
     pub(crate) record_count: u64,
     pub(crate) size_bytes: u64,
 }
@@ -49,6 +51,7 @@ impl State {
             survivors: Map::default(),
             leases: Map::default(),
             alarms: Alarms::default(),
+            written: Written::default(),
             record_count: 0,
             size_bytes: 0,
         }
@@ -89,6 +92,11 @@ impl State {
     /// the same state, so that a quota on it decides alike everywhere.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
+    }
+
+    /// How much this process has written to it.
+    pub fn written(&self) -> Written {
+        self.written
     }
 
     /// A lease; `None` if it does not exist.

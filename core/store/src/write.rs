@@ -99,6 +99,7 @@ impl<'a> Writer<'a> {
     fn install(&mut self, record: Record) {
         self.state.revision = record.mod_revision();
         self.written += 1;
+        self.state.written.count(&record);
         self.state.index(&record);
         self.state.log.push(record);
     }

@@ -24,6 +24,14 @@ const MAX_FRAME_BYTES: usize = 16_384;
 /// Header blocks that are larger are left to the HTTP/2 library, which refuses them.
 const MAX_HEADERS_BYTES: usize = 64 * 1024;
 
+/// What a client speaks, as the first bytes of its connection show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Anything that does not begin as HTTP/2 does.
+    Http1,
+    Http2,
+}
+
 /// Looks at what one connection sends, and amends it where it must.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
@@ -32,8 +40,8 @@ pub(crate) struct Filter {
     held: Vec<u8>,
     /// Bytes of the present frame still to come that are not looked at.
     pass: usize,
-    /// Whether the preface has passed.
-    begun: bool,
+    /// Known once the preface has passed, or something else instead.
+    protocol: Option<Protocol>,
     /// Whether an authority had to be amended on this connection.
     amends: bool,
     done: bool,
@@ -54,7 +62,9 @@ impl Filter {
             let count = missing.min(input.len());
             self.held.extend_from_slice(&input[..count]);
             input = &input[count..];
-            if count == missing {
+            if self.protocol.is_none() {
+                self.look_at_preface(out);
+            } else if count == missing {
                 self.step(out);
             }
         }
@@ -66,9 +76,14 @@ impl Filter {
         self.done
     }
 
+    /// What the client speaks; `None` as long as that is open.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol
+    }
+
     /// How many more bytes are needed to go on. Never 0.
     fn missing(&self) -> usize {
-        if !self.begun {
+        if self.protocol.is_none() {
             return PREFACE.len() - self.held.len();
         }
         match Frames(&self.held).last_end() {
@@ -78,13 +93,20 @@ impl Filter {
         }
     }
 
-    fn step(&mut self, out: &mut Vec<u8>) {
-        if !self.begun {
-            self.begun = true;
-            // Not HTTP/2: somebody else's business.
-            self.done = self.held != PREFACE;
-            return out.append(&mut self.held);
+    /// The first byte that differs decides: a request of HTTP/1 may be shorter than the preface.
+    fn look_at_preface(&mut self, out: &mut Vec<u8>) {
+        if self.held == PREFACE {
+            self.protocol = Some(Protocol::Http2);
+        } else if !PREFACE.starts_with(&self.held) {
+            self.protocol = Some(Protocol::Http1);
+            self.done = true;
+        } else {
+            return;
         }
+        out.append(&mut self.held);
+    }
+
+    fn step(&mut self, out: &mut Vec<u8>) {
         let frames = Frames(&self.held);
         let Some(first) = frames.first() else {
             return self.give_up(out);
@@ -361,6 +383,9 @@ mod tests {
     fn what_is_not_understood_passes() {
         let http1 = b"GET /health HTTP/1.1\r\nHost: /tmp/x\r\n\r\n".to_vec();
         check(std::slice::from_ref(&http1), std::slice::from_ref(&http1), true);
+        // It begins as the preface does, and is shorter.
+        let short = b"PUT / HTTP/1.0\r\n\r\n".to_vec();
+        check(std::slice::from_ref(&short), std::slice::from_ref(&short), true);
         let malformed = [PREFACE.to_vec(), frame(HEADERS, END_HEADERS, b"\x41\x7f")];
         check(&malformed, &malformed, true);
         let interrupted = [

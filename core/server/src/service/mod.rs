@@ -19,6 +19,7 @@ use cfgstore_proto::v3lockpb::lock_server::LockServer;
 use tonic::service::Routes;
 
 pub(crate) use agent::AgentInfo;
+pub(crate) use maintenance::ETCD_API_VERSION;
 
 use crate::context::Context;
 use crate::watch::WatchService;

@@ -36,6 +36,8 @@ struct Inner {
     /// Watches, synced or not.
     watches: usize,
     max_watches: usize,
+    /// Events handed to watches so far.
+    events: u64,
     /// Ids of the watches that the present event matches; kept for its memory.
     matched: Vec<u64>,
 }
@@ -52,6 +54,17 @@ struct Synced {
     gathered: Vec<Event>,
 }
 
+/// What a hub has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    /// Watches, those that are behind among them.
+    pub watches: usize,
+    /// Watches that are served from history until they have caught up.
+    pub behind: usize,
+    /// Events handed to watches that were up to date.
+    pub events: u64,
+}
+
 impl Hub {
     /// A hub that has handed out everything up to `revision`.
     pub fn new(revision: i64, max_watches: usize) -> Hub {
@@ -63,6 +76,7 @@ impl Hub {
             deletions: HashMap::new(),
             watches: 0,
             max_watches,
+            events: 0,
             matched: Vec::new(),
         })))
     }
@@ -134,6 +148,16 @@ impl Hub {
             key,
             id,
             waiting,
+        }
+    }
+
+    /// What there is at this moment.
+    pub fn counts(&self) -> Counts {
+        let inner = lock(&self.0);
+        Counts {
+            watches: inner.watches,
+            behind: inner.watches - inner.synced.len(),
+            events: inner.events,
         }
     }
 
@@ -216,6 +240,7 @@ impl Inner {
             count += 1;
         }
         self.matched = matched;
+        self.events += count as u64;
         count
     }
 
