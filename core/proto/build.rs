@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 /// Every file with messages or services of its own; imports are found through `ROOT`.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "kv.proto",
     "auth.proto",
     "rpc.proto",
     "v3lock.proto",
     "v3election.proto",
+    "grpc/health/v1.proto",
     "cfgstore/v1/agent.proto",
     "cfgstore/peer/v1.proto",
 ];

@@ -42,6 +42,17 @@ pub mod v3electionpb {
     tonic::include_proto!("v3electionpb");
 }
 
+/// gRPC's own services that etcd serves too.
+pub mod grpc {
+    /// Whether a server serves.
+    pub mod health {
+        /// Version 1.
+        pub mod v1 {
+            tonic::include_proto!("grpc.health.v1");
+        }
+    }
+}
+
 /// What etcd has no word for.
 pub mod cfgstore {
     /// Version 1: the host agent.

@@ -146,9 +146,26 @@ impl Member {
         self.0.raft.metrics().borrow_watched().current_leader.is_some()
     }
 
+    /// Whether this member was added as a learner, and was not promoted yet. As cheap, unless it is one.
+    ///
+    /// A member added as a voter is none, though it has no vote until it has caught up.
+    pub fn is_learner(&self) -> bool {
+        if self.0.raft.metrics().borrow_watched().state != ServerState::Learner {
+            return false;
+        }
+        let own = self.0.owner.member_id;
+        let members = self.members();
+        members
+            .iter()
+            .find(|member| member.id == own)
+            .is_none_or(|member| member.is_learner)
+    }
+
     /// What the member says about itself right now.
     pub fn status(&self) -> MemberStatus {
         let inner = &self.0;
+        // Before the metrics are borrowed: they must not be borrowed twice at once.
+        let is_learner = self.is_learner();
         let receiver = inner.raft.metrics();
         let metrics = receiver.borrow_watched();
         let index =
@@ -160,7 +177,7 @@ impl Member {
             name: inner.config.name.clone(),
             leader_id: metrics.current_leader,
             is_leader: metrics.current_leader == Some(inner.owner.member_id),
-            is_learner: metrics.state == ServerState::Learner,
+            is_learner,
             term: metrics.current_term,
             last_log_index: metrics.last_log_index.unwrap_or(0),
             committed_index: index(&metrics.local_committed),

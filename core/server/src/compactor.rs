@@ -58,8 +58,8 @@ impl AutoCompaction {
     }
 }
 
-/// Compacts as asked for, as long as the server lives. Every member may run it: a compaction that is not news
-/// changes nothing.
+/// Compacts as asked for, as long as the server lives. Every member runs it, as any may be the leader next; but only the
+/// leader compacts.
 pub(crate) async fn run(ctx: Arc<Context>, what: AutoCompaction) {
     match what {
         AutoCompaction::Off => {}
@@ -99,7 +99,7 @@ fn ticks(period: Duration) -> tokio::time::Interval {
 }
 
 async fn compact(ctx: &Context, revision: i64) {
-    if revision <= ctx.member.state().compact_revision().max(0) {
+    if revision <= ctx.member.state().compact_revision().max(0) || !ctx.member.status().is_leader {
         return;
     }
     match ctx

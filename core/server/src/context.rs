@@ -1,12 +1,13 @@
 //! What every service works with.
 
 use cfgstore_proto::etcdserverpb::ResponseHeader;
-use cfgstore_replica::Member;
-use cfgstore_store::{Caller, CheckLimits, Command, Outcome};
+use cfgstore_replica::{Member, ProposeError};
+use cfgstore_store::{Alarm, AlarmChange, AlarmKind, Caller, CheckLimits, Command, Outcome};
 use tonic::Status;
 
 use crate::config::Config;
 use crate::errors;
+use crate::leader::LeaderLoss;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::watch::Hub;
@@ -17,6 +18,7 @@ pub(crate) struct Context {
     pub hub: Hub,
     pub stop: Stop,
     pub metrics: Metrics,
+    pub leader_loss: LeaderLoss,
     pub config: Config,
     pub cluster_id: u64,
     pub member_id: u64,
@@ -37,6 +39,7 @@ impl Context {
             hub,
             stop: Stop::default(),
             metrics: Metrics::new(),
+            leader_loss: LeaderLoss::default(),
             config,
             cluster_id: status.cluster_id,
             member_id: status.member_id,
@@ -73,7 +76,7 @@ impl Context {
             .member
             .propose(caller, command)
             .await
-            .map_err(errors::of_propose)?;
+            .map_err(|error| self.refusal(error))?;
         let outcome = applied.result.map_err(errors::of_command)?;
         Ok(Done {
             outcome,
@@ -86,11 +89,54 @@ impl Context {
         self.member.read_barrier().await.map_err(errors::of_read)
     }
 
-    /// Refuses what would make the data larger than its quota allows.
-    pub fn check_quota(&self) -> Result<(), Status> {
-        if self.member.state().size_bytes() > self.config.quota_backend_bytes {
-            return Err(errors::no_space());
+    fn refusal(&self, error: ProposeError) -> Status {
+        match error {
+            ProposeError::Timeout { .. } if !self.is_connected() => errors::timed_out_unconnected(),
+            error => errors::of_propose(error),
         }
-        Ok(())
+    }
+
+    /// Whether this member hears from those it needs for a write: as the leader from a majority, else from the leader.
+    fn is_connected(&self) -> bool {
+        let status = self.member.status();
+        let peers = self.member.stats().peers;
+        match status.leader_id {
+            _ if status.is_leader => {
+                let reached = 1 + peers.iter().filter(|peer| peer.active).count();
+                2 * reached > 1 + peers.len()
+            }
+            Some(leader) => !peers.iter().any(|peer| peer.id == leader && !peer.active),
+            None => true,
+        }
+    }
+
+    /// Refuses what would make the data larger by `cost_bytes` if its quota does not allow that, and raises the alarm
+    /// then: from there on every member refuses until the alarm is disarmed.
+    pub async fn check_quota(&self, cost_bytes: usize) -> Result<(), Status> {
+        let size = self.member.state().size_bytes();
+        if size.saturating_add(cost_bytes as u64) <= self.config.quota_backend_bytes {
+            return Ok(());
+        }
+        self.set_alarm(AlarmKind::NoSpace, true).await;
+        Err(errors::no_space())
+    }
+
+    /// Raises or lowers an alarm of this member, unless that is so already. A failure is only logged: whoever needs it
+    /// tries again.
+    pub async fn set_alarm(&self, kind: AlarmKind, raised: bool) {
+        let alarm = Alarm {
+            kind,
+            member_id: self.member_id,
+        };
+        if self.member.state().alarms().contains(&alarm) == raised {
+            return;
+        }
+        let change = Command::Alarm(AlarmChange { alarm, raised });
+        match self.propose(Caller::default(), change).await {
+            Ok(_) => tracing::warn!(?kind, raised, "an alarm of this member has changed"),
+            Err(error) => {
+                tracing::warn!(?kind, raised, %error, "an alarm of this member could not be changed")
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The one table from what can go wrong to etcd's codes and texts. Clients compare the texts, so they are
 //! exact.
 
-use cfgstore_replica::{ProposeError, ReadError};
+use cfgstore_replica::{MembershipError, ProposeError, ReadError};
 use cfgstore_store::CommandError;
 use tonic::{Code, Status};
 
@@ -49,7 +49,7 @@ pub(crate) fn of_propose(error: ProposeError) -> Status {
         E::TooLarge { .. } => too_large(),
         E::NoSpace => no_space(),
         E::ShuttingDown => stopped(),
-        E::Timeout { .. } => Status::unavailable("etcdserver: request timed out"),
+        E::Timeout { .. } => timed_out(),
         E::Unavailable { reason } => {
             tracing::warn!(%reason, "the outcome of a write is unknown");
             Status::unavailable("etcdserver: request timed out, possibly due to previous leader failure")
@@ -65,10 +65,45 @@ pub(crate) fn of_read(error: ReadError) -> Status {
         E::NoLeader { .. } => no_leader(),
         E::TooManyRequests => too_many_requests(),
         E::ShuttingDown => stopped(),
-        E::Timeout { .. } => Status::unavailable("etcdserver: request timed out"),
+        E::Timeout { .. } => timed_out(),
         E::Unavailable { .. } => Status::unavailable("etcdserver: leader changed"),
         other => unforeseen(&other),
     }
+}
+
+/// Why the membership, or the leader, was not changed.
+pub(crate) fn of_membership(error: MembershipError) -> Status {
+    use MembershipError as E;
+    let (code, text) = match error {
+        E::NotFound { .. } => (Code::NotFound, "etcdserver: member not found"),
+        E::PeerUrlExists { .. } => (Code::FailedPrecondition, "etcdserver: Peer URLs already exists"),
+        E::IdExists { .. } => (Code::FailedPrecondition, "etcdserver: member ID already exist"),
+        E::InvalidUrl { .. } => (Code::InvalidArgument, "etcdserver: given member URLs are invalid"),
+        E::LearnerNotReady { .. } => (
+            Code::FailedPrecondition,
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        ),
+        E::NotLearner { .. } => (
+            Code::FailedPrecondition,
+            "etcdserver: can only promote a learner member",
+        ),
+        E::TooManyLearners { .. } => (
+            Code::FailedPrecondition,
+            "etcdserver: too many learner members in cluster",
+        ),
+        E::NotEnoughStarted => (
+            Code::FailedPrecondition,
+            "etcdserver: re-configuration failed due to not enough started members",
+        ),
+        // A second change at once is refused by etcd for the same reason: the first is not settled.
+        E::Unhealthy | E::Busy => (Code::Unavailable, "etcdserver: unhealthy cluster"),
+        E::BadTransferee { .. } => (Code::FailedPrecondition, "etcdserver: bad leader transferee"),
+        E::NoLeader => return no_leader(),
+        E::ShuttingDown => return stopped(),
+        E::Timeout { .. } => return timed_out(),
+        other => return unforeseen(&other),
+    };
+    Status::new(code, text)
 }
 
 pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
@@ -105,6 +140,35 @@ pub(crate) fn no_leader() -> Status {
     Status::unavailable("etcdserver: no leader")
 }
 
+pub(crate) fn lease_not_found(id: i64) -> Status {
+    of_command(CommandError::LeaseNotFound { id })
+}
+
+pub(crate) fn not_leader() -> Status {
+    Status::failed_precondition("etcdserver: not leader")
+}
+
+pub(crate) fn not_for_learners() -> Status {
+    Status::failed_precondition("etcdserver: rpc not supported for learner")
+}
+
+pub(crate) fn timed_out() -> Status {
+    Status::unavailable("etcdserver: request timed out")
+}
+
+/// As [`timed_out`], when the members that were needed could not be reached.
+pub(crate) fn timed_out_unconnected() -> Status {
+    Status::unavailable("etcdserver: request timed out, possibly due to connection lost")
+}
+
+pub(crate) fn invalid_urls() -> Status {
+    of_membership(MembershipError::InvalidUrl { url: String::new() })
+}
+
+pub(crate) fn auth_not_enabled() -> Status {
+    Status::failed_precondition("etcdserver: authentication is not enabled")
+}
+
 fn too_many_requests() -> Status {
     Status::resource_exhausted("etcdserver: too many requests")
 }
@@ -139,6 +203,16 @@ mod tests {
                 "etcdserver: lease already exists",
             ),
             (
+                CommandError::NoSpace,
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+            ),
+            (
+                CommandError::Corrupt,
+                Code::DataLoss,
+                "etcdserver: corrupt cluster",
+            ),
+            (
                 CommandError::TxnTooDeep { limit: 1 },
                 Code::InvalidArgument,
                 "etcdserver: too many operations in txn request",
@@ -153,6 +227,74 @@ mod tests {
             ),
         ] {
             let status = of_command(error);
+            assert_eq!((status.code(), status.message()), (code, text));
+        }
+        for (error, code, text) in [
+            (
+                MembershipError::NotFound { id: 1 },
+                Code::NotFound,
+                "etcdserver: member not found",
+            ),
+            (
+                MembershipError::PeerUrlExists {
+                    url: String::new(),
+                    id: 1,
+                },
+                Code::FailedPrecondition,
+                "etcdserver: Peer URLs already exists",
+            ),
+            (
+                MembershipError::IdExists { id: 1 },
+                Code::FailedPrecondition,
+                "etcdserver: member ID already exist",
+            ),
+            (
+                MembershipError::InvalidUrl { url: String::new() },
+                Code::InvalidArgument,
+                "etcdserver: given member URLs are invalid",
+            ),
+            (
+                MembershipError::LearnerNotReady { id: 1 },
+                Code::FailedPrecondition,
+                "etcdserver: can only promote a learner member which is in sync with leader",
+            ),
+            (
+                MembershipError::NotLearner { id: 1 },
+                Code::FailedPrecondition,
+                "etcdserver: can only promote a learner member",
+            ),
+            (
+                MembershipError::TooManyLearners { limit: 1 },
+                Code::FailedPrecondition,
+                "etcdserver: too many learner members in cluster",
+            ),
+            (
+                MembershipError::NotEnoughStarted,
+                Code::FailedPrecondition,
+                "etcdserver: re-configuration failed due to not enough started members",
+            ),
+            (
+                MembershipError::Unhealthy,
+                Code::Unavailable,
+                "etcdserver: unhealthy cluster",
+            ),
+            (
+                MembershipError::BadTransferee { id: 1 },
+                Code::FailedPrecondition,
+                "etcdserver: bad leader transferee",
+            ),
+            (
+                MembershipError::NoLeader,
+                Code::Unavailable,
+                "etcdserver: no leader",
+            ),
+            (
+                MembershipError::Timeout { timeout_ms: 1 },
+                Code::Unavailable,
+                "etcdserver: request timed out",
+            ),
+        ] {
+            let status = of_membership(error);
             assert_eq!((status.code(), status.message()), (code, text));
         }
         let status = of_propose(ProposeError::TooManyRequests);

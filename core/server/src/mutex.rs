@@ -1,14 +1,16 @@
-//! Locks, as etcd's Lock service and its client packages make them.
+//! Locks and elections, as etcd's services and its client packages make them.
 //!
 //! Whoever wants the lock `name` puts the key `name/<lease in hexadecimal>`. The key with the lowest create
 //! revision has the lock, and that revision is its fencing token. Each one waiting watches only the key next
-//! before its own, so a release wakes one waiter.
+//! before its own, so a release wakes one waiter. An election is the same queue: who has the lock leads, and the key's
+//! value is what it proclaims.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cfgstore_proto::etcdserverpb::ResponseHeader;
 use cfgstore_store::{
-    Caller, Command, Compare, CompareResult, CompareTarget, Outcome, Put, Range, State, Txn, TxnOp,
+    Caller, Command, Compare, CompareResult, CompareTarget, Outcome, Put, Range, Record, State, Txn, TxnOp,
     TxnOpOutcome, prefix_range_end,
 };
 use tonic::Status;
@@ -25,7 +27,16 @@ pub(crate) struct Place {
     pub create_revision: i64,
     /// Whether this call made the key; else an earlier call with the same lease did.
     pub is_new: bool,
+    /// The header of the answer to the write that took, or found, the place.
+    pub header: ResponseHeader,
+    /// The key's value: what an earlier call put there, if it is not new.
+    pub value: Bytes,
     prefix: Bytes,
+}
+
+/// What the keys of all places of a lock begin with.
+fn prefix_of(name: &[u8]) -> Bytes {
+    [name, b"/"].concat().into()
 }
 
 /// The key of a place: the name, a slash, and the lease without padding.
@@ -36,6 +47,17 @@ fn key_of(name: &[u8], lease: i64) -> Bytes {
 /// Takes a place in the queue for the lock `name`, bound to the life of `lease`. With a lease that has one
 /// already, that place is answered.
 pub(crate) async fn enqueue(ctx: &Context, caller: Caller, name: &[u8], lease: i64) -> Result<Place, Status> {
+    enqueue_with_value(ctx, caller, name, lease, Bytes::new()).await
+}
+
+/// As [`enqueue`]; the key gets the value if it is made now.
+pub(crate) async fn enqueue_with_value(
+    ctx: &Context,
+    caller: Caller,
+    name: &[u8],
+    lease: i64,
+    value: Bytes,
+) -> Result<Place, Status> {
     let key = key_of(name, lease);
     let txn = Txn {
         compare: vec![Compare {
@@ -46,6 +68,7 @@ pub(crate) async fn enqueue(ctx: &Context, caller: Caller, name: &[u8], lease: i
         }],
         success: vec![TxnOp::Put(Put {
             key: key.clone(),
+            value: value.clone(),
             lease,
             ..Default::default()
         })],
@@ -54,18 +77,18 @@ pub(crate) async fn enqueue(ctx: &Context, caller: Caller, name: &[u8], lease: i
             ..Default::default()
         })],
     };
-    let Done { outcome, .. } = ctx.propose(caller, Command::Txn(txn)).await?;
+    let Done { outcome, header } = ctx.propose(caller, Command::Txn(txn)).await?;
     let Outcome::Txn(outcome) = outcome else {
         return Err(Status::internal(
             "cfgstore: a transaction was answered with another outcome",
         ));
     };
-    let create_revision = match outcome.responses.first() {
-        Some(TxnOpOutcome::Put(put)) => put.revision,
-        Some(TxnOpOutcome::Range(range)) => {
-            range.records.first().map_or(0, |record| record.create_revision())
-        }
-        _ => 0,
+    let (create_revision, value) = match outcome.responses.first() {
+        Some(TxnOpOutcome::Put(put)) => (put.revision, value),
+        Some(TxnOpOutcome::Range(range)) => range.records.first().map_or((0, value), |record| {
+            (record.create_revision(), record.value_bytes())
+        }),
+        _ => (0, value),
     };
     if create_revision == 0 {
         return Err(Status::internal(
@@ -74,7 +97,9 @@ pub(crate) async fn enqueue(ctx: &Context, caller: Caller, name: &[u8], lease: i
     }
     Ok(Place {
         is_new: outcome.succeeded,
-        prefix: [name, b"/"].concat().into(),
+        header,
+        value,
+        prefix: prefix_of(name),
         key,
         create_revision,
     })
@@ -85,13 +110,18 @@ pub(crate) async fn enqueue(ctx: &Context, caller: Caller, name: &[u8], lease: i
 /// # Errors
 /// When the place itself is gone: its lease has ended, or somebody deleted the key. When the server stops.
 pub(crate) async fn wait_for_turn(ctx: &Context, place: &Place) -> Result<i64, Status> {
+    turn(ctx, place).await?.ok_or_else(errors::session_expired)
+}
+
+/// As [`wait_for_turn`]; `None` says that the place is gone.
+pub(crate) async fn turn(ctx: &Context, place: &Place) -> Result<Option<i64>, Status> {
     loop {
         let state = ctx.member.state();
         if !exists(&state, place) {
-            return Err(errors::session_expired());
+            return Ok(None);
         }
         let Some(before) = next_before(&state, place)? else {
-            return Ok(state.revision());
+            return Ok(Some(state.revision()));
         };
         let before_gone = ctx.hub.deletion(&before);
         let own_gone = ctx.hub.deletion(&place.key);
@@ -116,21 +146,44 @@ pub(crate) fn exists(state: &State, place: &Place) -> bool {
 
 /// The key next before `place` in the queue.
 fn next_before(state: &State, place: &Place) -> Result<Option<Bytes>, Status> {
+    let earlier = places(state, place.prefix.clone(), place.create_revision - 1)?;
+    Ok(earlier
+        .max_by_key(Record::create_revision)
+        .map(|record| record.key_bytes()))
+}
+
+/// The first place in the queue for the lock `name`.
+pub(crate) fn first(state: &State, name: &[u8]) -> Result<Option<Record>, Status> {
+    Ok(places(state, prefix_of(name), 0)?.min_by_key(Record::create_revision))
+}
+
+/// The places under `prefix` that were taken up to `max_create_revision`; 0 is no bound.
+fn places(
+    state: &State,
+    prefix: Bytes,
+    max_create_revision: i64,
+) -> Result<impl Iterator<Item = Record>, Status> {
     let range = Range {
-        range_end: prefix_range_end(&place.prefix),
-        key: place.prefix.clone(),
-        max_create_revision: place.create_revision - 1,
+        range_end: prefix_range_end(&prefix),
+        key: prefix.clone(),
+        max_create_revision,
         ..Default::default()
     };
-    let earlier = state.range(&range).map_err(errors::of_command)?.records;
-    // Deeper keys are places of other locks whose name begins with this one's: a lease in hexadecimal has no
-    // slash.
-    let earlier = earlier
-        .iter()
-        .filter(|record| !record.key()[place.prefix.len()..].contains(&b'/'));
-    Ok(earlier
-        .max_by_key(|record| record.create_revision())
-        .map(|record| record.key_bytes()))
+    let found = state.range(&range).map_err(errors::of_command)?.records;
+    Ok(found
+        .into_iter()
+        .filter(move |record| is_place(record.key(), &prefix)))
+}
+
+/// Whether the key is a place under `prefix`. Deeper keys are places of other locks whose name begins with this one's: a
+/// lease in hexadecimal has no slash.
+fn is_place(key: &[u8], prefix: &[u8]) -> bool {
+    key.strip_prefix(prefix).is_some_and(|rest| !rest.contains(&b'/'))
+}
+
+/// Whether the key is a place in the queue for the lock `name`.
+pub(crate) fn is_place_of(key: &[u8], name: &[u8]) -> bool {
+    is_place(key, &prefix_of(name))
 }
 
 /// Gives the place up, if it is still there.

@@ -14,7 +14,7 @@ use crate::mirror_feed::MirrorFeed;
 use crate::service::AgentInfo;
 use crate::serving::{Listeners, Serving};
 use crate::start_error::StartError;
-use crate::{compactor, watch};
+use crate::{compactor, disk_alarm, leader, watch};
 
 /// A running server: one member, its services and the mirror of its host.
 ///
@@ -118,6 +118,8 @@ impl Server {
         let serving = Serving::start(&ctx, listeners, &info);
         let tasks = vec![
             tokio::spawn(watch::run(ctx.clone())),
+            tokio::spawn(leader::watch(ctx.clone())),
+            tokio::spawn(disk_alarm::watch(ctx.clone())),
             tokio::spawn(compactor::run(ctx.clone(), ctx.config.auto_compaction)),
         ];
         let config = &ctx.config;

@@ -1,11 +1,26 @@
 //! Leases on behalf of clients and of this server itself.
 
-use cfgstore_store::{Caller, Command, CommandError, LeaseGrant};
+use cfgstore_store::{Caller, Command, CommandError, LeaseGrant, Outcome};
 use rand::Rng;
 use tonic::Status;
 
 use crate::context::{Context, Done};
 use crate::errors;
+use crate::service::mismatch;
+
+/// Life of the lease of a caller that brings none, in seconds. Nobody keeps it alive (as in etcd).
+const ORPHAN_TTL_SECS: i64 = 60;
+
+/// The lease of a lock or an election: the caller's, or one that nobody keeps alive.
+pub(crate) async fn lease_or_orphan(ctx: &Context, caller: Caller, lease: i64) -> Result<i64, Status> {
+    if lease != 0 {
+        return Ok(lease);
+    }
+    match grant(ctx, caller, 0, ORPHAN_TTL_SECS).await?.outcome {
+        Outcome::LeaseGrant { id, .. } => Ok(id),
+        other => Err(mismatch(&other)),
+    }
+}
 
 /// Grants a lease. An `id` of 0 lets this server choose one; a `ttl_secs` below the minimum is raised to it.
 pub(crate) async fn grant(ctx: &Context, caller: Caller, id: i64, ttl_secs: i64) -> Result<Done, Status> {

@@ -16,6 +16,9 @@ use crate::{caller, convert, errors};
 
 /// Ranges over more keys than this are read on a thread of their own, so that other calls go on meanwhile.
 const INLINE_RANGE_KEYS: usize = 4_096;
+/// What a put counts towards the quota besides its key and value, before it is known what it really takes (etcd's
+/// number).
+const PUT_COST_BYTES: usize = 256;
 
 pub(super) struct Kv {
     pub ctx: Arc<Context>,
@@ -60,8 +63,8 @@ impl Kv {
     }
 
     async fn write_txn(&self, caller: Caller, txn: Txn) -> Result<pb::TxnResponse, Status> {
-        if puts_of_txn(&txn) {
-            self.ctx.check_quota()?;
+        if txn.has_puts() {
+            self.ctx.check_quota(cost_of_txn(&txn)).await?;
         }
         let shape = convert::wants_keys_only(&txn).then(|| txn.clone());
         let Done { outcome, header } = self.write(caller, Command::Txn(txn)).await?;
@@ -96,12 +99,17 @@ fn ranges_of_txn(txn: &Txn) -> bool {
     })
 }
 
-fn puts_of_txn(txn: &Txn) -> bool {
-    txn.success.iter().chain(&txn.failure).any(|op| match op {
-        TxnOp::Put(_) => true,
-        TxnOp::Txn(txn) => puts_of_txn(txn),
-        TxnOp::Range(_) | TxnOp::DeleteRange(_) => false,
-    })
+/// What a transaction may add to the data at most: the costlier of its paths.
+fn cost_of_txn(txn: &Txn) -> usize {
+    let cost_of_path = |ops: &[TxnOp]| -> usize {
+        let cost = |op: &TxnOp| match op {
+            TxnOp::Put(put) => PUT_COST_BYTES + put.key.len() + put.value.len(),
+            TxnOp::Txn(txn) => cost_of_txn(txn),
+            TxnOp::Range(_) | TxnOp::DeleteRange(_) => 0,
+        };
+        ops.iter().map(cost).sum()
+    };
+    cost_of_path(&txn.success).max(cost_of_path(&txn.failure))
 }
 
 /// Whether every range of the transaction is content with this member's state as it is.
@@ -118,7 +126,7 @@ fn is_serializable(txn: &pb::TxnRequest) -> bool {
 }
 
 /// The member answered a command with the outcome of another kind: a mistake of ours.
-pub(super) fn mismatch(outcome: &Outcome) -> Status {
+pub(crate) fn mismatch(outcome: &Outcome) -> Status {
     tracing::error!(?outcome, "a command was answered with the outcome of another");
     Status::internal("cfgstore: a command was answered with the outcome of another")
 }
@@ -131,6 +139,9 @@ impl kv_server::Kv for Kv {
             return Err(errors::empty_key());
         }
         if !request.serializable {
+            if self.ctx.member.is_learner() {
+                return Err(errors::not_for_learners());
+            }
             self.ctx.linearizable().await?;
         }
         let range = convert::range(request).map_err(errors::of_command)?;
@@ -157,7 +168,8 @@ impl kv_server::Kv for Kv {
         let caller = caller::of(request.metadata());
         let request = request.into_inner();
         self.check_size(&request)?;
-        self.ctx.check_quota()?;
+        let cost = PUT_COST_BYTES + request.key.len() + request.value.len();
+        self.ctx.check_quota(cost).await?;
         let Done { outcome, header } = self.write(caller, Command::Put(convert::put(request))).await?;
         match outcome {
             Outcome::Put(outcome) => Ok(Response::new(convert::put_response(header, &outcome))),

@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use cfgstore_proto::v3lockpb as pb;
 use cfgstore_proto::v3lockpb::lock_server;
-use cfgstore_store::{Caller, Command, DeleteRange, Outcome};
+use cfgstore_store::{Caller, Command, DeleteRange};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::context::{Context, Done};
 use crate::mutex::{self, Place};
-use crate::service::kv::mismatch;
 use crate::{caller, session};
-
-/// Life of the lease of a caller that brings none, in seconds. Nobody keeps it alive (as in etcd).
-const ORPHAN_TTL_SECS: i64 = 60;
 
 pub(super) struct Locks(pub Arc<Context>);
 
@@ -22,16 +18,8 @@ pub(super) struct Locks(pub Arc<Context>);
 impl lock_server::Lock for Locks {
     async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
         let caller = caller::of(request.metadata());
-        let pb::LockRequest { name, mut lease } = request.into_inner();
-        if lease == 0 {
-            match session::grant(&self.0, caller.clone(), 0, ORPHAN_TTL_SECS)
-                .await?
-                .outcome
-            {
-                Outcome::LeaseGrant { id, .. } => lease = id,
-                other => return Err(mismatch(&other)),
-            }
-        }
+        let pb::LockRequest { name, lease } = request.into_inner();
+        let lease = session::lease_or_orphan(&self.0, caller.clone(), lease).await?;
         // A task of its own: when the client goes away, this call is dropped wherever it stands, and the
         // place in the queue must be given up all the same.
         let (answer, waiting) = oneshot::channel();

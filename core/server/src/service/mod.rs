@@ -1,24 +1,33 @@
 //! The gRPC services, one file each.
 
 mod agent;
+mod auth;
 mod cluster;
+mod election;
+mod gate;
+mod health;
 mod kv;
 mod lease;
 mod lock;
 mod maintenance;
+mod observe;
 
 use std::sync::Arc;
 
 use cfgstore_proto::cfgstore::v1::agent_server::AgentServer;
+use cfgstore_proto::etcdserverpb::auth_server::AuthServer;
 use cfgstore_proto::etcdserverpb::cluster_server::ClusterServer;
 use cfgstore_proto::etcdserverpb::kv_server::KvServer;
 use cfgstore_proto::etcdserverpb::lease_server::LeaseServer;
 use cfgstore_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use cfgstore_proto::etcdserverpb::watch_server::WatchServer;
+use cfgstore_proto::grpc::health::v1::health_server::HealthServer;
+use cfgstore_proto::v3electionpb::election_server::ElectionServer;
 use cfgstore_proto::v3lockpb::lock_server::LockServer;
 use tonic::service::Routes;
 
 pub(crate) use agent::AgentInfo;
+pub(crate) use kv::mismatch;
 pub(crate) use maintenance::ETCD_API_VERSION;
 
 use crate::context::Context;
@@ -42,8 +51,15 @@ pub(crate) fn routes(ctx: &Arc<Context>, agent: AgentInfo, local: bool) -> Route
             MaintenanceServer::new(maintenance::Maintenance(ctx.clone())).max_decoding_message_size(limit),
         )
         .add_service(ClusterServer::new(cluster::Cluster(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(ElectionServer::new(election::Elections(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(AuthServer::new(auth::Auth(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(HealthServer::new(health::Health(ctx.clone())))
         .add_service(
             AgentServer::new(agent::AgentService::new(ctx.clone(), agent)).max_decoding_message_size(limit),
         );
-    routes.routes()
+    routes
+        .routes()
+        .into_axum_router()
+        .layer(gate::GateLayer(ctx.clone()))
+        .into()
 }

@@ -6,8 +6,8 @@ use cfgstore_proto::etcdserverpb::{WatchRequest, watch_server};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::WatchStream;
+use crate::caller;
 use crate::context::Context;
-use crate::{caller, errors};
 
 pub(crate) struct WatchService(pub Arc<Context>);
 
@@ -19,14 +19,6 @@ impl watch_server::Watch for WatchService {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<WatchStream>, Status> {
-        // A client may ask to be told when this member is cut off, rather than to wait in the dark.
-        let wants_leader = request
-            .metadata()
-            .get("hasleader")
-            .is_some_and(|value| value == "true");
-        if wants_leader && !self.0.member.has_leader() {
-            return Err(errors::no_leader());
-        }
         let caller = caller::of(request.metadata());
         Ok(Response::new(WatchStream::new(
             self.0.clone(),

@@ -142,7 +142,7 @@ fn wrong_flags_are_refused_with_their_name() {
     for (argument, text) in [
         (
             "--initial-cluster=a=http://a:2380,b=http://b:2380",
-            "clusters are not supported by this version",
+            "does not name this member",
         ),
         ("--heartbeat-interval=900", "--election-timeout"),
         ("--log-level=chatty=x=y", "--log-level"),

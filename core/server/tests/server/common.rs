@@ -1,5 +1,6 @@
 //! A server in a temporary folder, and clients of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cfgstore_proto::cfgstore::v1::agent_client::AgentClient;
@@ -39,6 +40,19 @@ pub fn config_in(dir: &TempDir) -> Config {
     config
 }
 
+/// A connection over a unix socket.
+pub async fn connect_socket(path: &Path) -> Channel {
+    let path = path.to_path_buf();
+    let connector = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://localhost")
+        .connect_with_connector(connector)
+        .await
+        .unwrap()
+}
+
 impl TestServer {
     pub async fn start() -> TestServer {
         TestServer::start_with(|_| {}).await
@@ -69,15 +83,7 @@ impl TestServer {
 
     /// Another connection, over the host's socket.
     pub async fn connect_socket(&self) -> Channel {
-        let path = self.server.socket().to_path_buf();
-        let connector = tower::service_fn(move |_| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        Endpoint::from_static("http://localhost")
-            .connect_with_connector(connector)
-            .await
-            .unwrap()
+        connect_socket(self.server.socket()).await
     }
 
     pub fn kv(&self) -> KvClient<Channel> {

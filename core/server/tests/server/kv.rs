@@ -352,51 +352,6 @@ async fn requests_have_a_limit_and_the_wire_a_higher_one() {
 }
 
 #[tokio::test]
-async fn beyond_the_quota_only_what_frees_space_is_taken() {
-    let server = TestServer::start_with(|config| config.quota_backend_bytes = 20_000).await;
-    server.put("k", &"x".repeat(30_000)).await;
-    let text = "etcdserver: mvcc: database space exceeded";
-    assert_status(
-        server.kv().put(put("other", "v")).await,
-        Code::ResourceExhausted,
-        text,
-    );
-    let txn = pb::TxnRequest {
-        success: vec![op(Request::RequestPut(put("other", "v")))],
-        ..Default::default()
-    };
-    assert_status(server.kv().txn(txn).await, Code::ResourceExhausted, text);
-    let grant = pb::LeaseGrantRequest { ttl: 10, id: 0 };
-    assert_status(
-        server.leases().lease_grant(grant).await,
-        Code::ResourceExhausted,
-        text,
-    );
-    let revision = server.delete("k").await;
-    server.compact(revision).await;
-    server.put("other", "v").await;
-}
-
-#[tokio::test]
-async fn what_is_not_served_says_so() {
-    let server = TestServer::start().await;
-    let status = server.maintenance().hash(pb::HashRequest {}).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
-    let mut auth = pb::auth_client::AuthClient::new(server.channel.clone());
-    assert_eq!(
-        auth.auth_status(pb::AuthStatusRequest {})
-            .await
-            .unwrap_err()
-            .code(),
-        Code::Unimplemented
-    );
-    assert_eq!(
-        server.kv().range_stream(get("k")).await.unwrap_err().code(),
-        Code::Unimplemented
-    );
-}
-
-#[tokio::test]
 async fn status_and_members_look_like_etcds() {
     let server = TestServer::start().await;
     server.put("k", "v").await;
