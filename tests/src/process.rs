@@ -58,6 +58,11 @@ impl Process {
         }
     }
 
+    /// The next line of its standard output, if one is there already.
+    pub fn line_now(&self) -> Option<String> {
+        self.lines.lock().expect("one reader").try_recv().ok()
+    }
+
     /// Reads lines until one contains `text`, and returns it.
     ///
     /// # Panics
@@ -76,6 +81,15 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Whether it has ended, and was not waited for yet.
+    pub fn has_ended(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold anything.
+        stat.rsplit(')')
+            .next()
+            .is_none_or(|rest| rest.trim_start().starts_with('Z'))
     }
 
     /// Sends a signal.

@@ -10,8 +10,9 @@ use pb::request_op::Request;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-/// Longer than a member may take to answer that it cannot (five seconds and two election timeouts).
-const CALL_TIMEOUT: Duration = Duration::from_secs(12);
+/// Longer than a member may take to answer that it cannot: twice five seconds and two election timeouts, since a
+/// linearizable read may wait for the end of the round before its own.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Asynchronous calls over one connection, made again when it breaks.
 #[derive(Debug, Clone)]

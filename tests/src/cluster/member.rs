@@ -16,8 +16,10 @@ pub struct Member {
     pub(super) name: String,
     pub(super) place: Place,
     pub(super) folder: PathBuf,
-    /// Not a member of the cluster any more: it is skipped where "all members" is said.
-    pub(super) removed: bool,
+    /// A member of the cluster; one that has not joined yet or was removed is skipped where "all members" is said.
+    pub(super) present: bool,
+    /// Stopped by SIGSTOP: it answers nothing.
+    pub(super) paused: bool,
 }
 
 impl Member {

@@ -6,6 +6,7 @@ mod member;
 mod place;
 mod ports;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -115,7 +116,8 @@ impl Cluster {
             folder: Some(folder),
         };
         for _ in 0..count {
-            cluster.new_member();
+            let index = cluster.new_member();
+            cluster.members[index].present = true;
         }
         cluster.initial_cluster = cluster.peers();
         cluster
@@ -136,26 +138,26 @@ impl Cluster {
         self.folder.as_ref().expect("until it is dropped").path()
     }
 
-    /// A member by its number, in the order they were made; removed ones keep theirs.
+    /// A member by its number, in the order they were made.
     pub fn member(&self, index: usize) -> &Member {
         &self.members[index]
     }
 
-    /// The numbers of those that have not been removed.
+    /// The numbers of those that are in the cluster.
     pub fn present(&self) -> Vec<usize> {
         (0..self.members.len())
-            .filter(|&index| !self.members[index].removed)
+            .filter(|&index| self.members[index].present)
             .collect()
     }
 
-    /// The numbers of those that run.
+    /// The numbers of those that run and are not paused.
     pub fn running(&self) -> Vec<usize> {
         let mut running = self.present();
-        running.retain(|&index| self.members[index].process.is_some());
+        running.retain(|&index| self.members[index].process.is_some() && !self.members[index].paused);
         running
     }
 
-    /// The client addresses of all members that have not been removed, running or not.
+    /// The client addresses of all members that are in the cluster, running or not.
     pub fn endpoints(&self) -> Vec<String> {
         let present = self.present();
         present
@@ -164,7 +166,7 @@ impl Cluster {
             .collect()
     }
 
-    /// `name=peer-url,…` of all members that have not been removed.
+    /// `name=peer-url,…` of all members that are in the cluster.
     pub fn peers(&self) -> String {
         let present = self.present();
         let named = present.iter().map(|&index| &self.members[index]);
@@ -174,7 +176,7 @@ impl Cluster {
         pairs.join(",")
     }
 
-    /// Makes a member with addresses and a name, neither started nor added.
+    /// Makes a member with addresses and a name, neither started nor in the cluster; see [`Cluster::join`].
     pub fn new_member(&mut self) -> usize {
         let index = self.members.len();
         let place = match &mut self.bridge {
@@ -186,7 +188,8 @@ impl Cluster {
             name: format!("m{index}"),
             place,
             folder: self.folder().to_owned(),
-            removed: false,
+            present: false,
+            paused: false,
         });
         index
     }
@@ -213,11 +216,19 @@ impl Cluster {
         self.run(index, command);
     }
 
-    /// Starts a member by this command.
+    /// Starts a member by this command. It ends with the thread that calls.
     ///
     /// # Panics
     /// When it runs already.
     pub fn run(&mut self, index: usize, mut command: Command) {
+        // A test that is killed ends its members so.
+        let die_with_me = || {
+            // SAFETY: PR_SET_PDEATHSIG takes a signal and touches no memory.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            Ok(())
+        };
+        // SAFETY: between fork and exec, one system call is made, and nothing is allocated.
+        unsafe { command.pre_exec(die_with_me) };
         let member = &mut self.members[index];
         assert!(member.process.is_none(), "{} runs already", member.name);
         member.process = Some(Process::spawn(&mut command));
@@ -225,6 +236,7 @@ impl Cluster {
 
     /// Ends a member with SIGKILL.
     pub fn kill(&mut self, index: usize) {
+        self.members[index].paused = false;
         let process = self.members[index].process.take();
         process.expect("a running member").kill();
     }
@@ -246,13 +258,15 @@ impl Cluster {
     }
 
     /// Stops a member's process (SIGSTOP): its connections stay, and nothing moves.
-    pub fn pause(&self, index: usize) {
+    pub fn pause(&mut self, index: usize) {
         self.signal(index, libc::SIGSTOP);
+        self.members[index].paused = true;
     }
 
     /// Lets a paused member go on.
-    pub fn resume(&self, index: usize) {
+    pub fn resume(&mut self, index: usize) {
         self.signal(index, libc::SIGCONT);
+        self.members[index].paused = false;
     }
 
     fn signal(&self, index: usize, signal: i32) {
@@ -317,12 +331,17 @@ impl Cluster {
             let Err(error) = client.get(b"\0", false) else {
                 return;
             };
+            let member = &self.members[index];
             assert!(
                 Instant::now() < deadline,
-                "{} did not serve in a minute: {error}; its log:\n{}",
-                self.members[index].name,
-                tail(&self.members[index].log(), 30)
+                "{} did not serve in a minute: {error}",
+                member.name
             );
+            let running = member
+                .process
+                .as_ref()
+                .is_some_and(|process| !process.has_ended());
+            assert!(running, "{} ended instead of serving", member.name);
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -401,17 +420,29 @@ impl Cluster {
 
     /// The same for a member that was made, or wiped and removed.
     pub fn join(&mut self, index: usize) {
+        self.add_and_run(index, false);
+        self.wait_serving(index);
+    }
+
+    /// The same for a learner; returns its id when it answers a serializable read.
+    pub fn join_learner(&mut self, index: usize) -> u64 {
+        self.add_and_run(index, true);
+        let client = self.client(index);
+        self.wait_until("the learner to serve", || client.get(b"\0", true).is_ok());
+        self.id(index)
+    }
+
+    fn add_and_run(&mut self, index: usize, learner: bool) {
         let peer_url = self.members[index].peer_url().to_owned();
         let through = self.client(self.leader());
-        self.members[index].removed = false;
         // Refused while the members are not all connected (etcd's strict reconfiguration check), or while an earlier
         // change is still going on.
         self.wait_until("the new member to be accepted", || {
-            through.member_add(&peer_url, false).is_ok()
+            through.member_add(&peer_url, learner).is_ok()
         });
+        self.members[index].present = true;
         let command = self.command_with(index, &self.peers(), "existing");
         self.run(index, command);
-        self.wait_serving(index);
     }
 
     /// Removes a member from the cluster by another one, and ends its process.
@@ -429,7 +460,7 @@ impl Cluster {
         let through = if leader == index { self.follower() } else { leader };
         let client = self.client(through);
         self.wait_until("the member to be removed", || client.member_remove(id).is_ok());
-        self.members[index].removed = true;
+        self.members[index].present = false;
     }
 
     /// Runs a stock `etcdctl` against all members, and returns what it printed.
@@ -476,7 +507,7 @@ impl Drop for Cluster {
             && let Some(folder) = self.folder.take()
         {
             for member in &self.members {
-                eprintln!("the end of {}'s log:\n{}", member.name, tail(&member.log(), 15));
+                eprintln!("the end of {}'s log:\n{}", member.name, tail(&member.log(), 5));
                 let _ = std::fs::remove_dir_all(member.data_dir());
             }
             eprintln!("whole logs: {}", folder.keep().display());
@@ -486,6 +517,9 @@ impl Drop for Cluster {
 
 /// The last lines of a text.
 fn tail(text: &str, lines: usize) -> String {
-    let all: Vec<&str> = text.lines().collect();
+    let all: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_at_checked(300).map_or(line, |(start, _)| start))
+        .collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

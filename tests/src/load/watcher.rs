@@ -57,13 +57,17 @@ impl Watcher {
 
     pub async fn run(mut self) -> Seen {
         let calls = Calls::new(&self.seen.endpoint, PATIENCE);
-        let (shared, mut last_chance) = (self.shared.clone(), None);
+        let mut patience = Patience {
+            shared: self.shared.clone(),
+            endpoint: self.seen.endpoint.clone(),
+            deadline: None,
+        };
         loop {
             let ended = tokio::select! {
                 ended = self.stream(&calls) => ended,
-                () = until(&shared, &mut last_chance) => return self.seen,
+                () = patience.over() => return self.seen,
             };
-            if self.seen.complete {
+            if self.seen.complete || patience.is_over() {
                 return self.seen;
             }
             if let Err(error) = ended {
@@ -127,15 +131,25 @@ impl Watcher {
     }
 }
 
-/// Returns when a watcher need not go on: a while after the end was written.
-async fn until(shared: &Shared, last_chance: &mut Option<Instant>) {
-    loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if shared.ended.load(Ordering::Relaxed) {
-            let deadline = *last_chance.get_or_insert_with(|| Instant::now() + PATIENCE);
-            if Instant::now() >= deadline {
-                return;
-            }
+/// When a watcher need not go on: a while after the last event was written, at once at a member that is gone.
+struct Patience {
+    shared: Arc<Shared>,
+    endpoint: String,
+    deadline: Option<Instant>,
+}
+
+impl Patience {
+    fn is_over(&mut self) -> bool {
+        if !self.shared.ended.load(Ordering::Relaxed) {
+            return false;
+        }
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+        Instant::now() >= deadline || self.shared.lock_gone().contains(&self.endpoint)
+    }
+
+    async fn over(&mut self) {
+        while !self.is_over() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
