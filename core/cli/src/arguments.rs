@@ -1,9 +1,15 @@
 //! The command line, and its help.
 
+mod backup;
+mod operate;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use backup::{Migrate, Restore, SnapshotCommand};
+pub use operate::{AlarmCommand, EndpointCommand, LeaseCommand, MemberCommand, OperateCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +19,8 @@ Examples:
   cfgctl watch --prefix '' --json                 print every change as it happens, one JSON object a line
   cfgctl lock deploy --wait 30 -- ./deploy.sh     run a program while no other holds the lock
   cfgctl --endpoints http://a:2379,http://b:2379 status
+  cfgctl --endpoints http://a:2379 snapshot save backup.db
+  cfgctl --endpoints http://a:2379 migrate --from http://etcd:2379
 
 Without --endpoints it talks to the embedded store of this host, and starts it if it is not running, as the PHP \
 extension does.
@@ -42,7 +50,7 @@ pub struct Arguments {
 }
 
 /// Whom to talk to.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Connection {
     /// Members or a socket: http://host:port[,…] or unix:///path [default: the embedded store of this host]
     #[arg(
@@ -54,7 +62,7 @@ pub struct Connection {
     )]
     #[arg(hide_default_value = true, value_name = "ADDRESS")]
     pub endpoints: String,
-    /// Data folder of the embedded store [default: $CFGSTORE_DATA_DIR, else as `cfgstored` chooses it]
+    /// Data folder of the embedded store, or to restore to [default: $CFGSTORE_DATA_DIR, else as `cfgstored` chooses it]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
     /// Do not start the embedded store when it is not running (`status` never does)
@@ -67,6 +75,24 @@ pub struct Connection {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(flatten)]
+    Keys(KeysCommand),
+    /// Print what the server says of itself
+    Status,
+    /// Save everything to a file, or make a new cluster from one
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Copy keys and leases from an etcd, or from a snapshot file, to the server
+    ///
+    /// Revisions are not kept: each copied key gets a new one. Copying again is harmless; only what differs is written.
+    Migrate(Migrate),
+    #[command(flatten)]
+    Operate(OperateCommand),
+}
+
+/// What applications do.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
     /// Print the value of a key, or of every key of a prefix
     Get {
         /// The key; with --prefix the beginning of keys, which may be empty
@@ -144,8 +170,6 @@ pub enum Command {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
-    /// Print what the server says of itself
-    Status,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use cfgstore_backup::SnapshotError;
 use cfgstore_client::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -50,6 +51,24 @@ impl Failure {
 
     pub fn not_found(key: &str) -> Failure {
         let message = format!("key {key:?} does not exist");
+        Failure {
+            code: 1,
+            kind: ErrorKind::NotFound.name(),
+            ..Failure::new(&message)
+        }
+    }
+
+    /// For a server that does not answer as it should.
+    pub fn unreachable(message: String) -> Failure {
+        Failure {
+            code: 3,
+            kind: ErrorKind::Unavailable.name(),
+            ..Failure::new(&message)
+        }
+    }
+
+    /// For a lease that is not there.
+    pub fn no_lease(message: String) -> Failure {
         Failure {
             code: 1,
             kind: ErrorKind::NotFound.name(),
@@ -107,6 +126,20 @@ impl From<Error> for Failure {
             message: error.message,
             maybe_committed: error.maybe_committed,
             silent: false,
+        }
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Failure {
+        match error {
+            SnapshotError::Io { .. } | SnapshotError::Foreign { .. } | SnapshotError::HashMissing { .. } => {
+                Failure::invalid(error.to_string())
+            }
+            _ => Failure {
+                kind: ErrorKind::Corrupt.name(),
+                ..Failure::new(&error.to_string())
+            },
         }
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use cfgstore_client::{Client, Lock, LockOptions};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::signals::Signals;
 use crate::sys;
 use crate::value::to_text;
 
@@ -114,33 +114,5 @@ async fn end(child: &mut Child) {
 fn send(child: &Child, signal: libc::c_int) {
     if let Some(process) = child.id() {
         sys::send_signal(process, signal);
-    }
-}
-
-/// The signals that ask a program to end.
-struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Signals, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::new(&format!("cannot watch for signals: {error}")));
-        Ok(Signals {
-            hangup: listen(SignalKind::hangup())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// The number of the next one.
-    async fn next(&mut self) -> libc::c_int {
-        tokio::select! {
-            _ = self.hangup.recv() => libc::SIGHUP,
-            _ = self.interrupt.recv() => libc::SIGINT,
-            _ = self.terminate.recv() => libc::SIGTERM,
-        }
     }
 }

@@ -1,9 +1,16 @@
 //! `cfgctl`, the command line of cfgstore.
 
 mod arguments;
+mod endpoint;
+mod endpoints;
 mod failure;
+mod lease;
 mod lock;
+mod migrate;
+mod operate;
 mod output;
+mod signals;
+mod snapshot;
 mod sys;
 mod value;
 
@@ -13,7 +20,7 @@ use std::time::Duration;
 use cfgstore_client::{Address, Client, Options, PutOptions, Range, WatchOptions};
 use clap::Parser;
 
-use arguments::{Arguments, Command, Connection};
+use arguments::{Arguments, Command, Connection, KeysCommand};
 use failure::Failure;
 use output::Output;
 
@@ -32,9 +39,23 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Failure> {
-    let client = connect(&arguments.connection, &arguments.command)?;
-    match arguments.command {
-        Command::Get {
+    let connection = &arguments.connection;
+    let done = match arguments.command {
+        Command::Snapshot(command) => snapshot::run(connection, command, output).await,
+        Command::Migrate(migrate) => migrate::run(connection, &migrate, output).await,
+        Command::Operate(command) => operate::run(connection, command, output).await,
+        Command::Status => {
+            let status = connect_running(connection)?.status().await?;
+            output.status(&status).map_err(Failure::from)
+        }
+        Command::Keys(command) => return keys(&connect(connection)?, command, output).await,
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn keys(client: &Client, command: KeysCommand, output: &mut Output) -> Result<ExitCode, Failure> {
+    match command {
+        KeysCommand::Get {
             key,
             prefix,
             rev,
@@ -58,7 +79,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
                 output.value(kv, keys_only)?;
             }
         }
-        Command::Put {
+        KeysCommand::Put {
             key,
             value,
             if_revision,
@@ -78,14 +99,14 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
                 .await?;
             output.written(revision)?;
         }
-        Command::Del { key, if_revision } => {
+        KeysCommand::Del { key, if_revision } => {
             let deleted = client.delete(&key, if_revision).await?;
             if !deleted.deleted {
                 return Err(Failure::not_found(&key));
             }
             output.written(deleted.revision)?;
         }
-        Command::Watch {
+        KeysCommand::Watch {
             key,
             prefix,
             from_revision,
@@ -111,7 +132,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
                 }
             }
         }
-        Command::Lock {
+        KeysCommand::Lock {
             name,
             ttl,
             wait,
@@ -121,19 +142,27 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
                 ttl: seconds(ttl),
                 wait: seconds(wait),
             };
-            return lock::run(&client, &name, &options, &command, output).await;
+            return lock::run(client, &name, &options, &command, output).await;
         }
-        Command::Status => output.status(&client.status().await?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn connect(connection: &Connection, command: &Command) -> Result<Client, Failure> {
-    let address = Address::parse(&connection.endpoints)?;
+/// A client of the server of --endpoints. The embedded store is started if it is not running.
+fn connect(connection: &Connection) -> Result<Client, Failure> {
+    with_address(connection, &connection.endpoints, !connection.no_start)
+}
+
+/// The same, but nothing is started: what is asked for is about a server that runs.
+fn connect_running(connection: &Connection) -> Result<Client, Failure> {
+    with_address(connection, &connection.endpoints, false)
+}
+
+fn with_address(connection: &Connection, address: &str, autostart: bool) -> Result<Client, Failure> {
     Ok(Client::new(Options {
-        address,
+        address: Address::parse(address)?,
         data_dir: connection.data_dir.clone(),
-        autostart: !connection.no_start && !matches!(command, Command::Status),
+        autostart,
         call_timeout: seconds(connection.timeout),
         client_name: "cfgctl".to_owned(),
         ..Options::default()

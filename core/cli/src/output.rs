@@ -204,6 +204,17 @@ impl Output {
         self.out.flush()
     }
 
+    /// One line, as it is.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
+        self.end_line()
+    }
+
+    /// Any value, on one line.
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.print_json(value)
+    }
+
     fn print_json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
         self.end_line()
@@ -231,5 +242,44 @@ fn json_value(kv: &KeyValue, with_value: bool) -> JsonValue {
         create_revision: kv.create_revision,
         version: kv.version,
         lease: kv.lease,
+    }
+}
+
+/// A size as etcdctl prints it: in powers of 1000, with two digits where one is not enough.
+pub fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 10 {
+        return format!("{bytes} B");
+    }
+    let (mut size, mut unit) = (bytes as f64, 0);
+    while size >= 1000.0 && unit + 1 < UNITS.len() {
+        size /= 1000.0;
+        unit += 1;
+    }
+    let size = (size * 10.0).round() / 10.0;
+    if size < 10.0 {
+        format!("{size:.1} {}", UNITS[unit])
+    } else {
+        format!("{size:.0} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human_bytes;
+
+    #[test]
+    fn sizes_are_those_of_etcdctl() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (9, "9 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (20_480, "20 kB"),
+            (1_617_920, "1.6 MB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(human_bytes(bytes), expected);
+        }
     }
 }

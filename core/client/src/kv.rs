@@ -58,6 +58,7 @@ pub struct Deleted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     pub(crate) start: Vec<u8>,
+    pub(crate) after: Option<Vec<u8>>,
     pub(crate) single: bool,
     pub(crate) limit: i64,
     pub(crate) revision: i64,
@@ -69,6 +70,7 @@ impl Range {
     fn new(start: &[u8], single: bool) -> Range {
         Range {
             start: start.to_vec(),
+            after: None,
             single,
             limit: 0,
             revision: 0,
@@ -90,6 +92,13 @@ impl Range {
     /// At most so many keys; 0: no limit. Reserved keys that are left out count too.
     pub fn limit(mut self, keys: u32) -> Range {
         self.limit = i64::from(keys);
+        self
+    }
+
+    /// Only the keys of the prefix that come after this one: the next page, when `key` is the last of a page. Without
+    /// effect on a range of one key.
+    pub fn after(mut self, key: impl AsRef<[u8]>) -> Range {
+        self.after = Some(key.as_ref().to_vec());
         self
     }
 
@@ -120,7 +129,13 @@ impl Range {
                 hides_reserved: false,
             });
         }
-        keyspace.below(&self.start)
+        let mut span = keyspace.below(&self.start)?;
+        if let Some(after) = &self.after {
+            // The smallest key above it.
+            let next = keyspace.key(&[after, &b"\0"[..]].concat())?;
+            span.key = span.key.max(next);
+        }
+        Ok(span)
     }
 
     pub(crate) fn to_wire(&self, span: &Span) -> pb::RangeRequest {
