@@ -169,7 +169,7 @@ pub(crate) fn auth_not_enabled() -> Status {
     Status::failed_precondition("etcdserver: authentication is not enabled")
 }
 
-fn too_many_requests() -> Status {
+pub(crate) fn too_many_requests() -> Status {
     Status::resource_exhausted("etcdserver: too many requests")
 }
 

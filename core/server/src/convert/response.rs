@@ -27,12 +27,21 @@ fn key_without_value(record: &Record) -> KeyValue {
     }
 }
 
+/// A record as a range answers it.
+pub(crate) fn range_key_value(record: &Record, keys_only: bool) -> KeyValue {
+    if keys_only {
+        key_without_value(record)
+    } else {
+        key_value(record)
+    }
+}
+
 pub(crate) fn range_response(
     header: ResponseHeader,
     outcome: &RangeOutcome,
     keys_only: bool,
 ) -> pb::RangeResponse {
-    let convert = if keys_only { key_without_value } else { key_value };
+    let convert = |record| range_key_value(record, keys_only);
     pb::RangeResponse {
         header: Some(header),
         kvs: outcome.records.iter().map(convert).collect(),

@@ -7,9 +7,9 @@ use cfgstore_proto::etcdserverpb::kv_server;
 use cfgstore_store::{Caller, Command, CommandError, Outcome, State, Txn, TxnOp};
 use prost::Message;
 use tokio::sync::watch;
-use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
+use super::range_stream::{self, RangeStream};
 use crate::context::{Context, Done};
 use crate::mirror_feed::{MirrorProgress, wait_until_mirrored};
 use crate::{caller, convert, errors};
@@ -155,13 +155,33 @@ impl kv_server::Kv for Kv {
         Ok(Response::new(response))
     }
 
-    type RangeStreamStream = Empty<Result<pb::RangeStreamResponse, Status>>;
+    type RangeStreamStream = RangeStream;
 
     async fn range_stream(
         &self,
-        _: Request<pb::RangeRequest>,
-    ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        Err(errors::not_supported("RangeStream"))
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<RangeStream>, Status> {
+        let request = request.into_inner();
+        if request.key.is_empty() {
+            return Err(errors::empty_key());
+        }
+        let serializable = request.serializable;
+        let range = convert::range(request).map_err(errors::of_command)?;
+        range_stream::check(&range)?;
+        if !serializable {
+            self.ctx.linearizable().await?;
+        }
+        let (state, keys_only) = (self.ctx.member.state(), range.keys_only);
+        let header = self.ctx.header(state.revision());
+        // The records are shared with the state, not copied: it is their conversion that costs, and that is spread.
+        let outcome = read_off_thread(&state.clone(), true, move || state.range(&range)).await?;
+        let piece_bytes = self.ctx.config.max_request_bytes;
+        Ok(Response::new(range_stream::in_pieces(
+            header,
+            outcome,
+            keys_only,
+            piece_bytes,
+        )))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {

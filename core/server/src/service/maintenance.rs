@@ -7,18 +7,19 @@ use cfgstore_proto::etcdserverpb::maintenance_server;
 use cfgstore_store::{Alarm, AlarmChange, AlarmKind, Command, Outcome, codec};
 use pb::alarm_request::AlarmAction;
 use pb::downgrade_request::DowngradeAction;
-use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
+use super::snapshot::{self, SnapshotStream};
 use crate::caller;
 use crate::context::{Context, Done};
-use crate::errors::{self, not_supported};
+use crate::errors;
 use crate::hash_kv::hash_kv;
 use crate::service::kv::mismatch;
 
 /// The etcd whose API this server speaks. Clients look at it to tell what they may ask for.
 pub(crate) const ETCD_API_VERSION: &str = "3.6.0";
-const ETCD_STORAGE_VERSION: &str = "3.6.0";
+/// The version of its data files, and of the snapshots that this server writes.
+pub(super) const ETCD_STORAGE_VERSION: &str = "3.6.0";
 
 pub(super) struct Maintenance(pub Arc<Context>);
 
@@ -185,13 +186,13 @@ impl maintenance_server::Maintenance for Maintenance {
         }))
     }
 
-    type SnapshotStream = Empty<Result<pb::SnapshotResponse, Status>>;
+    type SnapshotStream = SnapshotStream;
 
     async fn snapshot(
         &self,
         _: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(not_supported("Snapshot"))
+        snapshot::start(&self.0).map(Response::new)
     }
 
     async fn move_leader(

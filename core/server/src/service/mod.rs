@@ -11,6 +11,8 @@ mod lease;
 mod lock;
 mod maintenance;
 mod observe;
+mod range_stream;
+mod snapshot;
 
 use std::sync::Arc;
 

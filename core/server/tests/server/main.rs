@@ -17,6 +17,7 @@ mod lock;
 mod maintenance;
 mod mirror;
 mod others;
+mod streams;
 mod watch;
 mod watch_limits;
 mod watch_random;
