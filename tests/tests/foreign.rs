@@ -125,3 +125,40 @@ fn etcdctl_of_debian_on_keys() {
 fn etcdctl_of_today_on_keys() {
     same_of_both(1, |cluster| etcdctl(cluster, &foreign("bin/etcdctl"), "keys.sh"));
 }
+
+#[test]
+fn curl_on_the_json_gateway() {
+    same_of_both(1, |cluster| {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        transcript(
+            Command::new(scenario("gateway/scenario.sh"))
+                .env("ENDPOINTS", cluster.endpoints().join(","))
+                .env("FOLDER", folder.path()),
+        )
+    });
+}
+
+#[test]
+fn jetcd() {
+    same_of_both(1, |cluster| {
+        let built = foreign("jetcd");
+        transcript(
+            Command::new("java")
+                .arg("-cp")
+                .arg(format!("{0}/classes:{0}/lib/*", built.display()))
+                .arg("Scenario")
+                .arg(cluster.endpoints().join(",")),
+        )
+    });
+}
+
+#[test]
+fn python_etcd3() {
+    same_of_both(1, |cluster| {
+        transcript(
+            Command::new(foreign("python/bin/python"))
+                .arg(scenario("python/scenario.py"))
+                .arg(cluster.endpoints().join(",")),
+        )
+    });
+}

@@ -28,7 +28,7 @@ ctl() {
     timeout -k 1 30 "$ETCDCTL" --endpoints "$ENDPOINTS" "$@" >"$FOLDER/out" 2>"$FOLDER/err" || status=$?
     normalize <"$FOLDER/out"
     # 3.4 prints an error of the server as a structured line and as text; both versions end with the text.
-    normalize <"$FOLDER/err" | grep -E '^Error:|etcdserver:' | sed -E 's/.*(etcdserver: [^")]*).*/error: \1/'
+    normalize <"$FOLDER/err" | grep -E '^Error:|etcdserver:|is (un)?healthy' | sed -E 's/.*(etcdserver: [^")]*).*/error: \1/'
     [ "$status" -eq 0 ] || echo "exit $status"
 }
 
