@@ -88,6 +88,11 @@ impl Lessor {
         self.changed.notify_one();
     }
 
+    /// Whether this member leads, so that it knows the deadlines.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.lock().leading
+    }
+
     /// This member is no longer the leader.
     pub(crate) fn stop_leading(&self) {
         *self.lock() = Deadlines::default();

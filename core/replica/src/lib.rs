@@ -2,8 +2,11 @@
 //!
 //! [`Member`] is all that callers see. Below it, from the outside in:
 //!
-//! * `propose`, `barrier`, `lease`: many callers' commands become one log entry, many callers' reads one confirmation of
-//!   leadership; leases get deadlines.
+//! * `propose`, `forward`, `pending`: many callers' commands become one log entry; the leader appends it, and the member
+//!   that proposed it answers when it applies it.
+//! * `barrier`: many callers' reads become one confirmation of leadership.
+//! * `lease`, `lease_calls`: the leader gives leases deadlines, and is asked for them.
+//! * `leadership`: who leads, and whether it is heard from.
 //! * `raft_thread`, `deliver`: the thread all of it runs on, and the way of answers back to the callers' runtime.
 //! * `peer`: what members say to each other.
 //! * `raft`: everything that knows openraft: the types it is instantiated with, its log and state machine, the network.
@@ -34,13 +37,17 @@ mod deliver;
 mod disk;
 mod error;
 mod fatal;
+mod forward;
 mod identity;
+mod leadership;
 mod lease;
+mod lease_calls;
 mod maintenance;
 mod member;
 mod membership;
 mod open;
 mod peer;
+mod pending;
 mod position;
 mod progress;
 mod propose;

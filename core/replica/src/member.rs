@@ -9,15 +9,18 @@ use cfgstore_store::{Caller, Command, CommandError, Outcome, State};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::barrier::Barrier;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{OpenError, ProposeError, ReadError, ShutdownError};
+use crate::leadership::Leadership;
 use crate::lease::Lessor;
+use crate::lease_calls::{LeaseCalls, Question};
 use crate::maintenance::Maintenance;
 use crate::membership;
+use crate::peer::leader_service::Space;
 use crate::peer::link::Peers;
 use crate::propose::{Origin, Proposer};
 use crate::raft::log_store::LogStore;
@@ -74,8 +77,9 @@ pub(crate) struct Inner {
     pub(crate) tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
     /// Set once the member has been shut down; also makes a second caller wait for the first.
     pub(crate) ended: Mutex<Option<Result<(), ShutdownError>>>,
-    /// A proposal is refused for want of space when less than this is left in the log's last segment.
-    pub(crate) reserve_bytes: u64,
+    pub(crate) space: Space,
+    pub(crate) leadership: Leadership,
+    pub(crate) lease_calls: LeaseCalls,
 }
 
 impl Member {
@@ -99,8 +103,7 @@ impl Member {
     /// command.
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Applied, ProposeError> {
         let inner = &self.0;
-        let wal = inner.log.writer().stats();
-        if wal.no_space.load(Relaxed) && wal.remaining.load(Relaxed) < inner.reserve_bytes {
+        if inner.space.is_short() {
             return Err(ProposeError::NoSpace);
         }
         let receiver = inner.proposer.enqueue(caller, command, Origin::Client)?;
@@ -118,11 +121,21 @@ impl Member {
     /// ReadIndex). Concurrent calls share one round.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         let receiver = self.0.barrier.enqueue()?;
+        self.read_answer(receiver).await
+    }
+
+    async fn read_answer<T>(
+        &self,
+        receiver: oneshot::Receiver<Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
         let timeout_ms = self.0.config.read_timeout_ms;
         match tokio::time::timeout(Duration::from_millis(timeout_ms), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ReadError::ShuttingDown),
-            Err(_) => Err(ReadError::Timeout { timeout_ms }),
+            Err(_) => match self.0.leadership.present() {
+                Some(_) => Err(ReadError::Timeout { timeout_ms }),
+                None => Err(ReadError::NoLeader { leader_id: None }),
+            },
         }
     }
 
@@ -141,9 +154,10 @@ impl Member {
         self.0.raft.metrics().borrow_watched().current_term
     }
 
-    /// Whether this member knows a leader at present. As cheap.
+    /// Whether there is a leader: this member, with a majority that answers it, or one that this member has heard from within
+    /// the longest election timeout. As cheap.
     pub fn has_leader(&self) -> bool {
-        self.0.raft.metrics().borrow_watched().current_leader.is_some()
+        self.0.leadership.present().is_some()
     }
 
     /// Whether this member was added as a learner, and was not promoted yet. As cheap, unless it is one.
@@ -166,6 +180,7 @@ impl Member {
         let inner = &self.0;
         // Before the metrics are borrowed: they must not be borrowed twice at once.
         let is_learner = self.is_learner();
+        let leader_id = inner.leadership.present();
         let receiver = inner.raft.metrics();
         let metrics = receiver.borrow_watched();
         let index =
@@ -175,8 +190,8 @@ impl Member {
             cluster_id: inner.owner.cluster_id,
             member_id: inner.owner.member_id,
             name: inner.config.name.clone(),
-            leader_id: metrics.current_leader,
-            is_leader: metrics.current_leader == Some(inner.owner.member_id),
+            leader_id,
+            is_leader: leader_id == Some(inner.owner.member_id),
             is_learner,
             term: metrics.current_term,
             last_log_index: metrics.last_log_index.unwrap_or(0),
@@ -194,9 +209,9 @@ impl Member {
 
     /// Gives a lease its full time to live again; returns that, or 0 when the lease does not exist (any more).
     pub async fn lease_keep_alive(&self, id: i64) -> Result<i64, ReadError> {
-        // A lease granted just now must be known, and only a leader that still is one may renew.
-        self.read_barrier().await?;
-        Ok(self.0.lessor.renew(id).unwrap_or(0))
+        let receiver = self.0.lease_calls.ask(Question::Renew, vec![id])?;
+        let answers = self.read_answer(receiver).await?;
+        Ok(answers.first().copied().unwrap_or(0))
     }
 
     /// Seconds a lease has left, rounded up. `None` when it does not exist, or when this member is not the leader.
@@ -263,7 +278,12 @@ impl Member {
     /// Seconds that leases have left, rounded up, in the order asked; `None` for one that does not exist. The leader
     /// knows them, and is asked.
     pub async fn lease_times(&self, ids: &[i64]) -> Result<Vec<Option<i64>>, ReadError> {
-        Ok(ids.iter().map(|id| self.0.lessor.remaining_secs(*id)).collect())
+        let receiver = self.0.lease_calls.ask(Question::Times, ids.to_vec())?;
+        let answers = self.read_answer(receiver).await?;
+        Ok(answers
+            .into_iter()
+            .map(|left| (left >= 0).then_some(left))
+            .collect())
     }
 
     /// Ends the member: refuses new work, finishes what is under way, takes a checkpoint, closes all files. Afterwards
@@ -285,6 +305,7 @@ impl Inner {
     pub(crate) async fn end(&self) -> Result<(), ShutdownError> {
         self.proposer.close();
         self.barrier.close();
+        self.lease_calls.close();
         // Bounded: a disk that hangs must not keep the process from ending. What is lost then was not acknowledged.
         let limit = Duration::from_millis(self.config.propose_timeout_ms);
         if tokio::time::timeout(limit, self.proposer.drained())

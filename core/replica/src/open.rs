@@ -1,6 +1,7 @@
 //! Opening a member: what is on disk, in the order in which it is trusted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use cfgstore_store::{Caller, Command, LeaseRevoke, Store};
@@ -11,18 +12,23 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Confirm};
 use crate::deliver::Deliver;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::fatal::FatalHook;
+use crate::forward::Forward;
 use crate::identity::Identity;
+use crate::leadership::{Contact, Leadership};
 use crate::lease::Lessor;
+use crate::lease_calls::{Asking, LeaseCalls, LeaseDesk};
 use crate::maintenance::Maintenance;
 use crate::member::Inner;
 use crate::peer::handshake::Refused;
+use crate::peer::leader_service::Space;
 use crate::peer::link::Peers;
 use crate::peer::server::{Listeners, Services};
+use crate::pending::Pending;
 use crate::position::Position;
 use crate::propose::{Origin, Proposer, QueueLimits};
 use crate::raft::log_store::LogStore;
@@ -182,8 +188,22 @@ async fn start(
     let log = LogStore::new(writer, wal_state);
     let published = Published::new(position);
     let lessor = Lessor::default();
+    let proposer = Proposer::new(QueueLimits {
+        request_bytes: config.max_request_bytes,
+        batch_commands: config.max_batch_commands,
+        batch_bytes: config.max_batch_bytes,
+        queued_commands: config.max_queued_commands,
+        queued_bytes: config.max_queued_bytes,
+    });
+    let session = identity::random_u64().map_err(|source| OpenError::Io {
+        action: "draw random numbers from",
+        path: "/dev/urandom".into(),
+        source,
+    })?;
+    let pending = Pending::new(owner.member_id, session, proposer.clone(), deliver.clone());
     let surroundings = Surroundings {
         lessor: lessor.clone(),
+        pending: Some(pending.clone()),
         snapshots: snapshots.clone(),
         log: Some(log.clone()),
         entry_cache_bytes: config.entry_cache_bytes,
@@ -203,14 +223,6 @@ async fn start(
         .await
         .map_err(|error| OpenError::Raft(error.to_string()))?;
     let listening = listeners.addresses();
-    let services = Services {
-        identity,
-        raft: raft.clone(),
-        published: published.clone(),
-        keep_alive: Duration::from_millis(config.election_timeout_min_ms),
-    };
-    let mut tasks = peer::server::serve(listeners, &services)?;
-
     if !raft
         .is_initialized()
         .await
@@ -223,6 +235,33 @@ async fn start(
                 .map_err(|error| OpenError::Raft(error.to_string()))?;
         }
     }
+    let timing = Timing::new(&config);
+    let contact = Contact::new();
+    let leadership = Leadership::new(raft.clone(), owner.member_id, contact.clone(), timing.silence);
+    let barrier = Barrier::default();
+    let desk = LeaseDesk {
+        barrier: barrier.clone(),
+        lessor: lessor.clone(),
+        published: published.clone(),
+        counters: counters.clone(),
+    };
+    let space = Space {
+        log: log.clone(),
+        reserve_bytes: 2 * (config.max_request_bytes + config.max_batch_bytes) as u64 + (64 << 10),
+    };
+    let services = Services {
+        identity,
+        raft: raft.clone(),
+        published: published.clone(),
+        contact,
+        leadership: leadership.clone(),
+        proposer: proposer.clone(),
+        desk: desk.clone(),
+        space: space.clone(),
+        keep_alive: timing.call,
+    };
+    // Not before the first membership is in the log: a vote that comes earlier would take its place.
+    let mut tasks = peer::server::serve(listeners, &services)?;
     become_ready(&raft, owner.member_id, next_index(wal_state.last)).await?;
 
     let maintenance = Maintenance::start(
@@ -238,25 +277,51 @@ async fn start(
         path: config.data_dir.clone(),
         source,
     })?;
-    let proposer = Proposer::new(QueueLimits {
-        request_bytes: config.max_request_bytes,
-        batch_commands: config.max_batch_commands,
-        batch_bytes: config.max_batch_bytes,
-        queued_commands: config.max_queued_commands,
-        queued_bytes: config.max_queued_bytes,
-    });
-    let barrier = Barrier::default();
+    let lease_calls = LeaseCalls::default();
+    let forward = Forward {
+        leadership: leadership.clone(),
+        peers: peers.clone(),
+        proposer: proposer.clone(),
+        pending,
+        deliver: deliver.clone(),
+        patience: timing.patience,
+        connect: timing.call,
+        backoff: timing.backoff,
+    };
+    let confirm = Confirm {
+        leadership: leadership.clone(),
+        peers: peers.clone(),
+        published: published.clone(),
+        deliver: deliver.clone(),
+        counters: counters.clone(),
+        limit: timing.call,
+        backoff: timing.backoff,
+    };
+    let asking = Asking {
+        leadership: leadership.clone(),
+        peers: peers.clone(),
+        desk,
+        deliver,
+        limit: timing.call,
+        backoff: timing.backoff,
+    };
     let removed = watch::Sender::new(false);
     tasks.extend([
         tokio::spawn(obey_refusals(refusals, removed.clone(), config.fatal.clone())),
-        tokio::spawn(proposer.clone().run(raft.clone(), deliver.clone())),
-        tokio::spawn(barrier.clone().run(raft.clone(), deliver)),
-        follow_leadership(raft.clone(), lessor.clone(), published.clone(), owner.member_id),
+        tokio::spawn(forward.run()),
+        tokio::spawn(barrier.clone().run(confirm)),
+        tokio::spawn(lease_calls.clone().run(asking)),
+        follow_leadership(
+            raft.clone(),
+            lessor.clone(),
+            published.clone(),
+            owner.member_id,
+            counters.clone(),
+        ),
         tokio::spawn(revoke_expired(lessor.clone(), proposer.clone())),
         tokio::spawn(maintenance.clone().run(raft.clone())),
         tokio::spawn(watch_raft(raft.clone(), config.fatal.clone())),
     ]);
-    let reserve_bytes = 2 * (config.max_request_bytes + config.max_batch_bytes) as u64 + (64 << 10);
     Ok(Arc::new(Inner {
         config,
         owner,
@@ -275,8 +340,35 @@ async fn start(
         maintenance,
         tasks: tasks.into(),
         ended: tokio::sync::Mutex::new(None),
-        reserve_bytes,
+        space,
+        leadership,
+        lease_calls,
     }))
+}
+
+/// Times that follow from the settings.
+struct Timing {
+    /// A leader that is silent for this long is none: elections begin before.
+    silence: Duration,
+    /// How long a call to another member may take.
+    call: Duration,
+    /// How long to wait before what failed is tried again.
+    backoff: Duration,
+    /// How long a proposal waits for a leader. Less than its caller waits, who then learns that nothing was written.
+    patience: Duration,
+}
+
+impl Timing {
+    fn new(config: &MemberConfig) -> Self {
+        let millis = Duration::from_millis;
+        let propose = config.propose_timeout_ms;
+        Self {
+            silence: millis(config.election_timeout_max_ms),
+            call: millis(config.election_timeout_min_ms),
+            backoff: millis((config.heartbeat_interval_ms / 2).clamp(1, 50)),
+            patience: millis(propose - (propose / 10).min(500)),
+        }
+    }
 }
 
 fn raft_config(config: &MemberConfig, cluster_id: u64) -> Result<Arc<Config>, OpenError> {
@@ -376,13 +468,25 @@ async fn watch_raft(raft: Raft, fatal: FatalHook) {
     }
 }
 
-/// Keeps lease deadlines for as long as this member leads.
-fn follow_leadership(raft: Raft, lessor: Lessor, published: Published, member_id: u64) -> JoinHandle<()> {
+/// Keeps lease deadlines for as long as this member leads, and counts leaders.
+fn follow_leadership(
+    raft: Raft,
+    lessor: Lessor,
+    published: Published,
+    member_id: u64,
+    counters: Arc<Counters>,
+) -> JoinHandle<()> {
     let receiver = raft.server_metrics();
     let mut leading_term = None;
+    let mut leader = None;
     let mut follow = move || {
         let term = {
             let metrics = receiver.borrow_watched();
+            let newest = metrics.current_leader.map(|id| (metrics.vote.leader_id.term, id));
+            if newest.is_some() && newest != leader {
+                leader = newest;
+                counters.leader_changes.fetch_add(1, Relaxed);
+            }
             (metrics.current_leader == Some(member_id)).then_some(metrics.vote.leader_id.term)
         };
         if term != leading_term {

@@ -25,7 +25,6 @@ const LOGGED_REFUSALS: usize = 64;
 
 /// The id of the member that a checked call comes from.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code)] // until a service asks
 pub(crate) struct From(pub(crate) u64);
 
 /// Why other members will have nothing to do with this one, for good.

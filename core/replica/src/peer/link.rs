@@ -44,7 +44,6 @@ pub(crate) struct Peer {
     #[allow(dead_code)] // until they are sent
     pub(crate) snapshots: Link,
     /// What clients of this member ask of the leader.
-    #[allow(dead_code)] // until it is asked
     pub(crate) leader: Link,
 }
 

@@ -2,5 +2,7 @@
 
 pub(crate) mod convert;
 pub(crate) mod handshake;
+pub(crate) mod leader;
+pub(crate) mod leader_service;
 pub(crate) mod link;
 pub(crate) mod server;

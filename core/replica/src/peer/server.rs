@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use cfgstore_proto::cfgstore::peer::v1 as pb;
 use cfgstore_proto::cfgstore::peer::v1::join_server::{Join, JoinServer};
+use cfgstore_proto::cfgstore::peer::v1::leader_server::LeaderServer;
 use cfgstore_proto::cfgstore::peer::v1::raft_server::{self, RaftServer};
 use futures_util::{Stream, StreamExt};
+use openraft::raft::{AppendEntriesResponse, StreamAppendError};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
@@ -17,10 +19,14 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::error::OpenError;
 use crate::identity::Identity;
+use crate::leadership::{Contact, Leadership};
+use crate::lease_calls::LeaseDesk;
 use crate::membership;
 use crate::peer::convert;
 use crate::peer::handshake::Gate;
+use crate::peer::leader_service::{LeaderService, Space};
 use crate::peer::link::MAX_MESSAGE_BYTES;
+use crate::propose::Proposer;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
 
@@ -59,6 +65,11 @@ pub(crate) struct Services {
     pub(crate) identity: Identity,
     pub(crate) raft: Raft,
     pub(crate) published: Published,
+    pub(crate) contact: Contact,
+    pub(crate) leadership: Leadership,
+    pub(crate) proposer: Proposer,
+    pub(crate) desk: LeaseDesk,
+    pub(crate) space: Space,
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may take.
     pub(crate) keep_alive: Duration,
 }
@@ -70,11 +81,15 @@ pub(crate) fn serve(listeners: Listeners, services: &Services) -> Result<Vec<Joi
     let raft = RaftServer::new(RaftService(services.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let leader = LeaderServer::new(LeaderService::new(services.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(services.keep_alive))
         .http2_keepalive_timeout(Some(services.keep_alive))
-        .add_service(InterceptedService::new(raft, check))
+        .add_service(InterceptedService::new(raft, check.clone()))
+        .add_service(InterceptedService::new(leader, check))
         .add_service(JoinServer::new(JoinService(services.clone())));
     let serve = |listener: TcpListener| {
         let address = listener.local_addr().ok();
@@ -114,14 +129,17 @@ impl raft_server::Raft for RaftService {
                 .inspect_err(|status| tracing::debug!(%status, "a stream of appends ended"))
                 .ok()
         });
-        let responses = self
-            .0
-            .raft
-            .stream_append(requests)
-            .map(|response| match response {
-                Ok(result) => Ok(convert::from_stream_result(result)),
-                Err(fatal) => Err(ended(&fatal)),
-            });
+        let contact = self.0.contact.clone();
+        let responses = self.0.raft.stream_append(requests);
+        let responses = responses.map(move |response| match response {
+            Ok(result) => {
+                if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+                    contact.note();
+                }
+                Ok(convert::from_stream_result(result))
+            }
+            Err(fatal) => Err(ended(&fatal)),
+        });
         Ok(Response::new(Box::pin(responses)))
     }
 
@@ -132,6 +150,9 @@ impl raft_server::Raft for RaftService {
         let request = convert::to_append(request.into_inner())?;
         let response = self.0.raft.append_entries(request).await;
         let response = response.map_err(|error| ended(&error))?;
+        if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+            self.0.contact.note();
+        }
         Ok(Response::new(convert::from_append_response(&response)))
     }
 

@@ -8,17 +8,21 @@ use cfgstore_store::{Caller, Command, codec};
 use openraft::EntryPayload;
 use thiserror::Error;
 
-use crate::raft::types::{Batch, BatchContent, MemberNode, Membership, Payload};
+use crate::raft::types::{Batch, BatchContent, BatchOrigin, MemberNode, Membership, Payload};
 
 /// Kind of an entry without content: a new leader's first.
 pub(crate) const KIND_BLANK: u8 = 0;
-/// Kind of an entry with commands.
-pub(crate) const KIND_COMMANDS: u8 = 1;
+/// Kind of an entry with commands that does not say who proposed it: of the first format, only read.
+pub(crate) const KIND_COMMANDS_UNNAMED: u8 = 1;
 /// Kind of an entry that changes the membership.
 pub(crate) const KIND_MEMBERSHIP: u8 = 2;
+/// Kind of an entry with commands.
+pub(crate) const KIND_COMMANDS: u8 = 3;
 
-/// Bytes of a batch before its commands: time and count.
-const BATCH_HEADER_BYTES: usize = 12;
+/// Bytes of a batch before its commands: time, origin and count.
+const BATCH_HEADER_BYTES: usize = 36;
+/// The same in the first format: time and count.
+const UNNAMED_HEADER_BYTES: usize = 12;
 
 /// Why a payload could not be decoded. Its checksum was right, so it was written like this: by a newer program, or by a
 /// faulty one.
@@ -50,11 +54,6 @@ impl BatchBuilder {
         }
     }
 
-    /// Number of commands so far.
-    pub(crate) fn len(&self) -> usize {
-        self.commands.len()
-    }
-
     /// Bytes so far.
     pub(crate) fn size_bytes(&self) -> usize {
         self.encoded.len()
@@ -84,26 +83,64 @@ impl BatchBuilder {
         }
     }
 
-    /// Stamps the time and closes the batch.
-    pub(crate) fn finish(mut self, time_unix_ms: i64) -> Batch {
+    /// Closes the batch.
+    pub(crate) fn finish(mut self, time_unix_ms: i64, origin: BatchOrigin) -> Batch {
         let count = u32::try_from(self.commands.len()).expect("a batch holds at most max_batch_commands");
-        self.encoded[0..8].copy_from_slice(&time_unix_ms.to_le_bytes());
-        self.encoded[8..12].copy_from_slice(&count.to_le_bytes());
-        let encoded = Bytes::from(self.encoded);
+        put_header(&mut self.encoded, time_unix_ms, origin);
+        self.encoded[32..36].copy_from_slice(&count.to_le_bytes());
         Batch(Arc::new(BatchContent {
+            origin: Some(origin),
             time_unix_ms,
             commands: self.commands,
-            encoded,
+            encoded: Bytes::from(self.encoded),
         }))
     }
 }
 
-fn decode_batch(encoded: Bytes) -> Result<Batch, PayloadError> {
+fn put_header(encoded: &mut [u8], time_unix_ms: i64, origin: BatchOrigin) {
+    encoded[0..8].copy_from_slice(&time_unix_ms.to_le_bytes());
+    encoded[8..16].copy_from_slice(&origin.member.to_le_bytes());
+    encoded[16..24].copy_from_slice(&origin.session.to_le_bytes());
+    encoded[24..32].copy_from_slice(&origin.sequence.to_le_bytes());
+}
+
+/// The same commands under another name, to be proposed again.
+pub(crate) fn rename(batch: &Batch, time_unix_ms: i64, origin: BatchOrigin) -> Batch {
+    let mut encoded = batch.0.encoded.to_vec();
+    put_header(&mut encoded, time_unix_ms, origin);
+    Batch(Arc::new(BatchContent {
+        origin: Some(origin),
+        time_unix_ms,
+        commands: batch.0.commands.clone(),
+        encoded: Bytes::from(encoded),
+    }))
+}
+
+/// A batch that another member proposes, with the time it gets here.
+pub(crate) fn decode_proposal(encoded: Bytes, time_unix_ms: i64) -> Result<Batch, PayloadError> {
+    let mut encoded = BytesMut::from(encoded);
+    if encoded.len() >= BATCH_HEADER_BYTES {
+        encoded[0..8].copy_from_slice(&time_unix_ms.to_le_bytes());
+    }
+    decode_batch(encoded.freeze(), true)
+}
+
+fn decode_batch(encoded: Bytes, named: bool) -> Result<Batch, PayloadError> {
     let mut rest = encoded.clone();
-    if rest.len() < BATCH_HEADER_BYTES {
+    let header_bytes = if named {
+        BATCH_HEADER_BYTES
+    } else {
+        UNNAMED_HEADER_BYTES
+    };
+    if rest.len() < header_bytes {
         return refuse("a batch of commands", "it is shorter than its header");
     }
     let time_unix_ms = rest.get_i64_le();
+    let origin = named.then(|| BatchOrigin {
+        member: rest.get_u64_le(),
+        session: rest.get_u64_le(),
+        sequence: rest.get_u64_le(),
+    });
     let count = rest.get_u32_le() as usize;
     // The count is checked by what follows it; it must not be trusted with an allocation before.
     let mut commands = Vec::with_capacity(count.min(1024));
@@ -124,6 +161,7 @@ fn decode_batch(encoded: Bytes) -> Result<Batch, PayloadError> {
         return refuse("a batch of commands", "bytes follow the last command");
     }
     Ok(Batch(Arc::new(BatchContent {
+        origin,
         time_unix_ms,
         commands,
         encoded,
@@ -134,7 +172,14 @@ fn decode_batch(encoded: Bytes) -> Result<Batch, PayloadError> {
 pub(crate) fn encode_payload(payload: &Payload) -> (u8, Bytes) {
     match payload {
         EntryPayload::Blank => (KIND_BLANK, Bytes::new()),
-        EntryPayload::Normal(batch) => (KIND_COMMANDS, batch.0.encoded.clone()),
+        EntryPayload::Normal(batch) => {
+            let kind = if batch.0.origin.is_some() {
+                KIND_COMMANDS
+            } else {
+                KIND_COMMANDS_UNNAMED
+            };
+            (kind, batch.0.encoded.clone())
+        }
         EntryPayload::Membership(membership) => {
             let mut out = BytesMut::new();
             encode_membership(membership, &mut out);
@@ -148,7 +193,8 @@ pub(crate) fn decode_payload(kind: u8, bytes: Bytes) -> Result<Payload, PayloadE
     match kind {
         KIND_BLANK if bytes.is_empty() => Ok(EntryPayload::Blank),
         KIND_BLANK => refuse("a blank entry", "it has content"),
-        KIND_COMMANDS => Ok(EntryPayload::Normal(decode_batch(bytes)?)),
+        KIND_COMMANDS => Ok(EntryPayload::Normal(decode_batch(bytes, true)?)),
+        KIND_COMMANDS_UNNAMED => Ok(EntryPayload::Normal(decode_batch(bytes, false)?)),
         KIND_MEMBERSHIP => {
             let mut bytes = bytes;
             let membership = decode_membership(&mut bytes)?;
@@ -357,12 +403,31 @@ mod tests {
         let size = builder.push(caller.clone(), command(3), 10).unwrap_err();
         assert!(size > 10);
         assert_eq!(builder.size_bytes(), before);
-        let batch = builder.finish(1_700_000_000_123);
+        let origin = BatchOrigin {
+            member: 1,
+            session: 2,
+            sequence: 3,
+        };
+        let batch = builder.finish(1_700_000_000_123, origin);
         let bytes = batch.0.encoded.clone();
         let EntryPayload::Normal(decoded) = decode_payload(KIND_COMMANDS, bytes.clone()).unwrap() else {
             panic!()
         };
         assert_eq!(decoded.0.time_unix_ms, 1_700_000_000_123);
+        assert_eq!(decoded.0.origin, Some(origin));
+        let next = BatchOrigin {
+            sequence: 4,
+            ..origin
+        };
+        let renamed = decode_proposal(rename(&decoded, 5, next).0.encoded.clone(), 6).unwrap();
+        assert_eq!((renamed.0.time_unix_ms, renamed.0.origin), (6, Some(next)));
+        assert_eq!(renamed.0.commands, decoded.0.commands);
+        // As the first format had it: without the origin.
+        let unnamed = [&bytes[..8], &bytes[32..]].concat();
+        let old = decode_payload(KIND_COMMANDS_UNNAMED, unnamed.clone().into()).unwrap();
+        assert!(encode_payload(&old) == (KIND_COMMANDS_UNNAMED, unnamed.into()));
+        let EntryPayload::Normal(old) = old else { panic!() };
+        assert_eq!((old.0.origin, &old.0.commands), (None, &decoded.0.commands));
         assert_eq!(
             decoded.0.commands,
             (0..3).map(|n| (caller.clone(), command(n))).collect::<Vec<_>>()

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::fatal::FatalHook;
 use crate::lease::Lessor;
+use crate::pending::Pending;
 use crate::position::Position;
 use crate::raft::log_store::LogStore;
 use crate::raft::types::{
@@ -98,6 +99,8 @@ pub(crate) struct StateMachine {
 /// What the state machine works with.
 pub(crate) struct Surroundings {
     pub(crate) lessor: Lessor,
+    /// Told of what is applied; `None` where nobody proposes.
+    pub(crate) pending: Option<Pending>,
     pub(crate) snapshots: SnapshotDir,
     /// The log whose cache is trimmed behind what is applied.
     pub(crate) log: Option<LogStore>,
@@ -235,8 +238,16 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             self.tell_lessor(&entry.payload, &reply);
             self.published.publish(self.position());
             self.around.counters.applied(started.elapsed());
+            if let Some(pending) = &self.around.pending {
+                let (origin, time_unix_ms) = match &entry.payload {
+                    EntryPayload::Normal(batch) => (batch.0.origin, batch.0.time_unix_ms),
+                    EntryPayload::Blank | EntryPayload::Membership(_) => (None, 0),
+                };
+                pending.applied(entry.log_id.leader_id.term, origin, time_unix_ms, reply);
+            }
             if let Some(responder) = responder {
-                responder.send(reply);
+                // Proposers are answered above, on whichever member they are.
+                responder.send(BatchReply::default());
             }
         }
         self.trim_log();
@@ -283,7 +294,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             .await
             .map_err(io::Error::other)?;
         written.map_err(io::Error::other)?;
+        let term = log_id.term;
         self.published.publish(position);
+        if let Some(pending) = &self.around.pending {
+            pending.snapshot_installed(term);
+        }
         Ok(())
     }
 

@@ -69,6 +69,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
             snapshots,
             log: None,
             entry_cache_bytes: 0,
+            pending: None,
             counters: Arc::default(),
             fatal,
         };

@@ -65,12 +65,25 @@ pub(crate) struct MemberNode {
     pub(crate) promote_when_ready: bool,
 }
 
+/// Names a batch: the member that proposed it answers its clients when it applies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchOrigin {
+    /// The member that proposed it.
+    pub(crate) member: u64,
+    /// Drawn at each start of that member, so that it doesn't take a batch of an earlier run for one of this.
+    pub(crate) session: u64,
+    /// Ascends in the order in which that member sent its batches.
+    pub(crate) sequence: u64,
+}
+
 /// The commands of one log entry. A clone is a reference count.
 #[derive(Clone)]
 pub(crate) struct Batch(pub(crate) Arc<BatchContent>);
 
 /// See [`Batch`].
 pub(crate) struct BatchContent {
+    /// Who proposed it; `None` in logs of the first format.
+    pub(crate) origin: Option<BatchOrigin>,
     /// When the leader proposed the entry.
     pub(crate) time_unix_ms: i64,
     /// In the order they are applied.

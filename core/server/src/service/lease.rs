@@ -114,7 +114,10 @@ impl lease_server::Lease for Leases {
         self.0.linearizable().await?;
         let state = self.0.member.state();
         let header = Some(self.0.header(state.revision()));
-        let Some(lease) = state.lease(request.id) else {
+        // The leader knows the time; it may have ended the lease since.
+        let times = self.0.member.lease_times(&[request.id]).await;
+        let left = times.map_err(errors::of_read)?.first().copied().flatten();
+        let (Some(lease), Some(ttl)) = (state.lease(request.id), left) else {
             return Ok(Response::new(pb::LeaseTimeToLiveResponse {
                 header,
                 id: request.id,
@@ -133,11 +136,7 @@ impl lease_server::Lease for Leases {
         Ok(Response::new(pb::LeaseTimeToLiveResponse {
             header,
             id: lease.id,
-            ttl: self
-                .0
-                .member
-                .lease_remaining_secs(lease.id)
-                .unwrap_or(lease.ttl_secs),
+            ttl,
             granted_ttl: lease.ttl_secs,
             keys,
         }))

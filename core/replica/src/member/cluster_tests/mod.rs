@@ -1,5 +1,6 @@
 //! Several members in one process.
 
+mod forward;
 mod partition;
 mod proxy;
 mod support;

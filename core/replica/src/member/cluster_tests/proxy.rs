@@ -23,6 +23,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     target: Arc<Mutex<Option<SocketAddr>>>,
     cut: watch::Sender<Cut>,
+    resets: watch::Sender<u64>,
     task: JoinHandle<()>,
 }
 
@@ -32,11 +33,13 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let target = Arc::new(Mutex::new(None));
         let cut = watch::Sender::new(Cut::default());
-        let task = tokio::spawn(accept(listener, target.clone(), cut.clone()));
+        let resets = watch::Sender::new(0);
+        let task = tokio::spawn(accept(listener, target.clone(), cut.clone(), resets.clone()));
         Proxy {
             address,
             target,
             cut,
+            resets,
             task,
         }
     }
@@ -49,6 +52,11 @@ impl Proxy {
     pub fn cut(&self, cut: Cut) {
         self.cut.send_replace(cut);
     }
+
+    /// Breaks the connections there are.
+    pub fn reset(&self) {
+        self.resets.send_modify(|resets| *resets += 1);
+    }
 }
 
 impl Drop for Proxy {
@@ -57,13 +65,19 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<Mutex<Option<SocketAddr>>>, cut: watch::Sender<Cut>) {
+async fn accept(
+    listener: TcpListener,
+    target: Arc<Mutex<Option<SocketAddr>>>,
+    cut: watch::Sender<Cut>,
+    resets: watch::Sender<u64>,
+) {
     // The connections end with this task.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let (client, _) = listener.accept().await.unwrap();
         let target = *target.lock().unwrap();
         let cut = cut.subscribe();
+        let mut resets = resets.subscribe();
         connections.spawn(async move {
             let Some(target) = target else { return };
             let Ok(server) = TcpStream::connect(target).await else {
@@ -75,6 +89,7 @@ async fn accept(listener: TcpListener, target: Arc<Mutex<Option<SocketAddr>>>, c
             tokio::select! {
                 () = pump(client_read, server_write, cut.clone(), |cut| cut.inward) => {}
                 () = pump(server_read, client_write, cut, |cut| cut.outward) => {}
+                _ = resets.changed() => {}
             }
         });
     }

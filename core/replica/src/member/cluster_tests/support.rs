@@ -109,6 +109,11 @@ impl Cluster {
         }
     }
 
+    /// Breaks the connections of one member to another; new ones are taken.
+    pub(super) fn reset(&self, from: usize, to: usize) {
+        self.links[from][to].reset();
+    }
+
     pub(super) fn member(&self, member: usize) -> &Member {
         self.members[member].as_ref().unwrap()
     }
