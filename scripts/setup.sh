@@ -16,7 +16,8 @@ needed=(
     "/usr/lib/php/20220829/curl.so:php8.2-curl"
     "nginx:nginx-light" "etcdctl:etcd-client" "etcd:etcd-server" "curl:curl" "cc:gcc" "c++:g++" "python3:python3" "pgrep:procps" "mount:mount"
     "valgrind:valgrind" "setpriv:util-linux"
-    "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv" "ip:iproute2"
+    "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv"
+    "/usr/lib/python3/dist-packages/yaml:python3-yaml" "systemd-analyze:systemd" "ip:iproute2"
 )
 
 missing=()

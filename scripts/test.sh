@@ -43,8 +43,9 @@ step "extension tests, assertions on" scripts/test-extension-debug.sh
 step "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
-step "build of foreign clients"     scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
+step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
 step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
+step "deployment guide"            scripts/test-guides.py compose
 step "demo"                        scripts/test-demo.sh
 
 echo
