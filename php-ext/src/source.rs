@@ -101,12 +101,12 @@ impl Source {
             (Address::Embedded, None) => MirrorPlace::Path(options.host_paths().mirror_link()),
             // An agent's socket and the link to its mirror lie in one folder.
             (Address::Unix(socket), None) => MirrorPlace::Path(socket.with_file_name("mirror")),
-            (Address::Members(_), None) => MirrorPlace::None,
+            (Address::Members(_) | Address::Agent(_), None) => MirrorPlace::None,
         };
         let socket = match &options.address {
             Address::Embedded => Some(options.host_paths().socket()),
             Address::Unix(socket) => Some(socket.clone()),
-            Address::Members(_) => None,
+            Address::Members(_) | Address::Agent(_) => None,
         };
         // Says what is wrong with the options before anything is asked of them.
         Client::new(options.clone(), Mode::NoThread)?;

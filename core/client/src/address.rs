@@ -14,6 +14,9 @@ pub enum Address {
     Unix(PathBuf),
     /// These members of a cluster, of cfgstore or of etcd. Never empty.
     Members(Vec<MemberAddress>),
+    /// The same, through an agent of this host: its unix socket in a folder of its own below the data folder
+    /// ([`agent_folder`](crate::host::agent_folder)), started when nothing answers. Never empty.
+    Agent(Vec<MemberAddress>),
 }
 
 /// Host and port of one member.
@@ -33,7 +36,8 @@ impl Address {
     ///
     /// - empty: the embedded store of this host;
     /// - `unix:///run/cfgstore/cfgstore.sock`: that socket;
-    /// - `http://a:2379,http://b:2379`: those members. The scheme and the port 2379 may be left out.
+    /// - `http://a:2379,http://b:2379`: those members. The scheme and the port 2379 may be left out;
+    /// - `agent:http://a:2379,http://b:2379`: the same, through an agent of this host.
     pub fn parse(text: &str) -> Result<Address> {
         let text = text.trim();
         if text.is_empty() {
@@ -48,6 +52,13 @@ impl Address {
             }
             return Ok(Address::Unix(path.into()));
         }
+        if let Some(members) = text.strip_prefix("agent:") {
+            return Ok(Address::Agent(Address::members(members)?));
+        }
+        Ok(Address::Members(Address::members(text)?))
+    }
+
+    fn members(text: &str) -> Result<Vec<MemberAddress>> {
         let members = text
             .split(',')
             .map(str::trim)
@@ -57,7 +68,7 @@ impl Address {
         if members.is_empty() {
             return Err(Error::invalid(format!("address {text:?} names no member")));
         }
-        Ok(Address::Members(members))
+        Ok(members)
     }
 }
 
@@ -121,6 +132,11 @@ impl MemberAddress {
         })
     }
 
+    /// As it is written in settings: `http://host:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.authority())
+    }
+
     /// `host:port`, with brackets round an IPv6 address.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
@@ -137,7 +153,9 @@ mod tests {
 
     fn members(text: &str) -> Vec<String> {
         match Address::parse(text).unwrap() {
-            Address::Members(members) => members.iter().map(MemberAddress::authority).collect(),
+            Address::Members(members) | Address::Agent(members) => {
+                members.iter().map(MemberAddress::authority).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -152,6 +170,8 @@ mod tests {
         assert_eq!(Address::parse("unix:/a/b").unwrap(), Address::Unix("/a/b".into()));
         assert_eq!(members("http://a:1, http://b/,c"), ["a:1", "b:2379", "c:2379"]);
         assert_eq!(members("http://[::1]:7,[::2]"), ["[::1]:7", "[::2]:2379"]);
+        assert_eq!(members("agent:http://a:1,b"), ["a:1", "b:2379"]);
+        assert!(matches!(Address::parse("agent:a").unwrap(), Address::Agent(_)));
     }
 
     #[test]
@@ -169,6 +189,8 @@ mod tests {
             "http://[zz]",
             "http://[::1]x",
             ",",
+            "agent:",
+            "agent:unix:///a",
             "embedded:/dir",
             "a b",
         ] {

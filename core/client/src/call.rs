@@ -124,6 +124,7 @@ impl Client {
         let deadline = self.deadline();
         let mut backoff = Duration::from_millis(10);
         loop {
+            let began = Instant::now();
             let connection = self.connections().shared(deadline).await?;
             let answer = timeout_at(self.attempt_deadline(call, deadline), attempt(connection.clone())).await;
             let error = match answer {
@@ -155,7 +156,13 @@ impl Client {
                 }
             };
             let next = Instant::now() + jittered(backoff);
-            if next >= deadline {
+            // A write that might be cut off half-way would end less surely than it has now.
+            let takes = if call.writes {
+                began.elapsed()
+            } else {
+                Duration::ZERO
+            };
+            if next + takes >= deadline {
                 return Err(error);
             }
             tokio::time::sleep_until(next).await;

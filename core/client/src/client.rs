@@ -17,6 +17,7 @@ use crate::keyspace::Keyspace;
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::{Lock, LockOptions};
 use crate::options::Options;
+use crate::pin::ClusterPin;
 use crate::txn::{Txn, TxnOutcome};
 use crate::watch::{Watch, WatchOptions};
 
@@ -46,9 +47,20 @@ impl Client {
         Client::with_driver(options, true)
     }
 
+    /// As [`Client::new`], and talks to no other cluster than `cluster`: a server of another one counts as
+    /// unreachable. For those who try again by themselves: when no member is reachable, a call fails at once.
+    pub fn staying_with(options: Options, cluster: ClusterPin) -> Result<Client> {
+        let connections = Connections::new(&options, true).staying_with(cluster).impatient();
+        Client::with_connections(options, connections, true)
+    }
+
     pub(crate) fn with_driver(options: Options, always_driven: bool) -> Result<Client> {
-        let keyspace = Keyspace::new(options.prefix.clone())?;
         let connections = Connections::new(&options, always_driven);
+        Client::with_connections(options, connections, always_driven)
+    }
+
+    fn with_connections(options: Options, connections: Connections, always_driven: bool) -> Result<Client> {
+        let keyspace = Keyspace::new(options.prefix.clone())?;
         if connections.endpoints().is_empty() {
             return Err(Error::invalid("the address names no member"));
         }
@@ -132,6 +144,12 @@ impl Client {
         })
     }
 
+    /// A range as the wire has it: the prefix is not applied, nothing is left out. For copies of a whole store.
+    pub async fn range_as_is(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse> {
+        self.read_range(Call::read("range", &request.key.clone()), request)
+            .await
+    }
+
     async fn read_range(&self, call: Call<'_>, request: pb::RangeRequest) -> Result<pb::RangeResponse> {
         self.call(call, attempt!(KvClient, range, request)).await
     }
@@ -209,6 +227,11 @@ impl Client {
     /// Takes the lock `name`, waiting for it as [`LockOptions::wait`] says.
     pub async fn lock(&self, name: impl AsRef<[u8]>, options: &LockOptions) -> Result<Lock> {
         Lock::acquire(self, name.as_ref(), options).await
+    }
+
+    /// As [`Client::lock`], with the whole name of the lock's keys: the prefix is not applied.
+    pub async fn lock_as_is(&self, name: Bytes, options: &LockOptions) -> Result<Lock> {
+        Lock::acquire_as_is(self, name, options).await
     }
 
     /// Makes a lease that ends after `ttl` without a keep-alive; returns its id. Servers raise a short `ttl`.

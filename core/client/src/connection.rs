@@ -23,10 +23,27 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork::SocketFd;
 use crate::options::Options;
+use crate::pin::ClusterPin;
 
-/// Windows that let a whole large answer travel without waiting for this side.
-const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// What a server may send before this side has taken it in, in bytes.
+#[derive(Clone, Copy)]
+struct Windows {
+    stream: u32,
+    connection: u32,
+}
+
+impl Windows {
+    /// A whole large answer travels without waiting.
+    const OWN: Windows = Windows {
+        stream: 4 << 20,
+        connection: 8 << 20,
+    };
+    /// Thousands of streams that are not read leave room for one that is.
+    const FORWARDED: Windows = Windows {
+        stream: 256 << 10,
+        connection: 1 << 30,
+    };
+}
 
 /// Silence after which a TCP peer with a call open is asked for a sign of life; etcd forbids less than 5 s.
 const PING_AFTER: Duration = Duration::from_secs(6);
@@ -81,8 +98,8 @@ impl Connection {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+            .initial_stream_window_size(setup.windows.stream)
+            .initial_connection_window_size(setup.windows.connection);
         if !endpoint.is_unix() {
             builder
                 .keep_alive_interval(PING_AFTER)
@@ -160,6 +177,7 @@ impl Service<Request<Body>> for Connection {
 
 /// What connections need to know of the client.
 struct Setup {
+    windows: Windows,
     may_spawn: bool,
     client_name: Option<HeaderValue>,
     connect_timeout: Duration,
@@ -175,6 +193,10 @@ pub(crate) struct Connections {
     connecting: tokio::sync::Mutex<()>,
     /// The endpoint to try first, modulo their number.
     preferred: AtomicUsize,
+    /// The cluster to stay with, if to one.
+    cluster: Option<ClusterPin>,
+    /// Whether unreachable endpoints are tried again until the deadline, rather than each once.
+    persistent: bool,
 }
 
 impl Connections {
@@ -182,6 +204,7 @@ impl Connections {
         Connections {
             endpoints: Endpoint::of(options),
             setup: Setup {
+                windows: Windows::OWN,
                 may_spawn,
                 client_name: client_name(&options.client_name),
                 connect_timeout: options.connect_timeout,
@@ -190,7 +213,27 @@ impl Connections {
             shared: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             preferred: AtomicUsize::new(0),
+            cluster: None,
+            persistent: true,
         }
+    }
+
+    /// Endpoints of another cluster then count as unreachable.
+    pub fn staying_with(mut self, cluster: ClusterPin) -> Connections {
+        self.cluster = Some(cluster);
+        self
+    }
+
+    /// One stream whose answers nobody takes must not hold up the others of its connection.
+    pub fn for_slow_readers(mut self) -> Connections {
+        self.setup.windows = Windows::FORWARDED;
+        self
+    }
+
+    /// Each endpoint is tried once, whatever the deadline.
+    pub fn impatient(mut self) -> Connections {
+        self.persistent = false;
+        self
     }
 
     pub fn endpoints(&self) -> &[Endpoint] {
@@ -255,7 +298,7 @@ impl Connections {
                     .setup
                     .connect_timeout
                     .min(deadline.saturating_duration_since(Instant::now()));
-                let error = match timeout(bound, Connection::open(endpoint, &self.setup)).await {
+                let error = match timeout(bound, self.open(endpoint)).await {
                     Ok(Ok(connection)) => return Ok(connection),
                     Ok(Err(error)) => error,
                     Err(_) => std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer to the connect"),
@@ -276,13 +319,21 @@ impl Connections {
                 }
             }
             let next = Instant::now() + jittered(backoff);
-            if next >= deadline {
+            if next >= deadline || !self.persistent {
                 let tried = format!("tried for {:.1} s", began.elapsed().as_secs_f64());
                 return Err(self.unreachable(&tried, last));
             }
             tokio::time::sleep_until(next).await;
             backoff = (backoff * 2).min(BACKOFF_LAST);
         }
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> std::io::Result<Connection> {
+        let connection = Connection::open(endpoint, &self.setup).await?;
+        if let Some(cluster) = &self.cluster {
+            cluster.check(&connection).await?;
+        }
+        Ok(connection)
     }
 
     fn unreachable(&self, tried: &str, last: Option<(&Endpoint, std::io::Error)>) -> Error {

@@ -25,7 +25,7 @@ pub(crate) enum Endpoint {
 impl Endpoint {
     pub fn of(options: &Options) -> Vec<Endpoint> {
         match &options.address {
-            Address::Embedded => vec![Endpoint::Unix(options.host_paths().socket())],
+            Address::Embedded | Address::Agent(_) => vec![Endpoint::Unix(options.host_paths().socket())],
             Address::Unix(path) => vec![Endpoint::Unix(path.clone())],
             Address::Members(members) => members.iter().cloned().map(Endpoint::Tcp).collect(),
         }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::address::MemberAddress;
+
 /// The data folder used when nothing names another.
 ///
 /// In this order: `$CFGSTORE_DATA_DIR`; `/var/lib/cfgstore` if it exists or the user is root;
@@ -35,6 +37,25 @@ fn resolve_data_dir(variable: impl Fn(&str) -> Option<PathBuf>, use_system: bool
         return home.join(".local/share/cfgstore");
     }
     SYSTEM_DATA_DIR.into()
+}
+
+/// Where below `data_dir` the agent for exactly these members has its files: `agents/` and 16 hexadecimal digits, a
+/// hash of the members' addresses, whatever their order. So programs that name the same members share one agent.
+pub fn agent_folder(data_dir: &Path, members: &[MemberAddress]) -> PathBuf {
+    let mut names: Vec<String> = members
+        .iter()
+        .map(|member| member.authority().to_ascii_lowercase())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    // FNV-1a: the name must be the same in every version and language.
+    let hash = names
+        .join(",")
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    data_dir.join("agents").join(format!("{hash:016x}"))
 }
 
 /// The files in the data folder of one host. Nothing here touches the disk.
@@ -90,6 +111,17 @@ impl HostPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agents_folder_is_named_by_its_members_in_any_order() {
+        let folder = |text: &str| match crate::Address::parse(text).unwrap() {
+            crate::Address::Agent(members) => agent_folder(Path::new("/d"), &members),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(folder("agent:a:1"), Path::new("/d/agents/e661e41904a09e69"));
+        assert_eq!(folder("agent:http://a:1,b"), folder("agent:B:2379, A:1/,b"));
+        assert_ne!(folder("agent:a:1"), folder("agent:a:1,b"));
+    }
 
     fn resolve(variables: &[(&str, &str)], use_system: bool) -> PathBuf {
         let lookup = |name: &str| {

@@ -52,11 +52,21 @@ enum Hold {
 
 impl Lock {
     pub(crate) async fn acquire(client: &Client, name: &[u8], options: &LockOptions) -> Result<Lock> {
+        let key = client.keyspace().lock(name)?;
+        Lock::take(client, printable(name), key, options).await
+    }
+
+    pub(crate) async fn acquire_as_is(client: &Client, name: Bytes, options: &LockOptions) -> Result<Lock> {
+        if name.is_empty() {
+            return Err(Error::invalid("the lock has no name; name at least one byte"));
+        }
+        Lock::take(client, printable(&name), name, options).await
+    }
+
+    async fn take(client: &Client, name: String, key: Bytes, options: &LockOptions) -> Result<Lock> {
         if options.ttl.is_zero() {
             return Err(Error::invalid("a lock needs a time to live of more than zero"));
         }
-        let key = client.keyspace().lock(name)?;
-        let name = printable(name);
         let (hold, key, token) = if client.connections().endpoints()[0].is_unix() {
             match AgentHold::acquire(client, &name, key.clone(), options).await {
                 Err(error) if error.kind == ErrorKind::Unsupported => {
@@ -85,6 +95,22 @@ impl Lock {
     /// The whole key that exists as long as the lock is held; not below the client's prefix.
     pub fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    /// The lease it lives with; 0: the host's agent keeps it, and tells none.
+    pub fn lease(&self) -> i64 {
+        match &self.hold {
+            Some(Hold::Lease(hold)) => hold.lease(),
+            Some(Hold::Agent(_)) | None => 0,
+        }
+    }
+
+    /// Waits until its lease is lost, and says why; for ever if the host's agent keeps it. Cancel-safe.
+    pub async fn lease_lost(&self) -> String {
+        match &self.hold {
+            Some(Hold::Lease(hold)) => hold.wait_until_lost().await,
+            Some(Hold::Agent(_)) | None => std::future::pending().await,
+        }
     }
 
     /// Whether it is still held, as far as this side can know now. Does not wait for the server.

@@ -13,11 +13,12 @@ pub struct Options {
     pub address: Address,
     /// Put before every key, for example `/shop/prod/`; taken off keys in results. Default: empty.
     pub prefix: Vec<u8>,
-    /// Data folder of the embedded store. Default: [`host::default_data_dir`].
+    /// Data folder of the embedded store; agents have theirs below it. Default: [`host::default_data_dir`].
     pub data_dir: Option<PathBuf>,
     /// Folder for the shared-memory mirror, told to a `cfgstored` that is started. Default: its own choice.
     pub mirror_dir: Option<PathBuf>,
-    /// Start `cfgstored` when the address is the embedded store and nothing answers. Default: true.
+    /// Start `cfgstored` when nothing answers and the address is the embedded store or an agent for members.
+    /// Default: true.
     pub autostart: bool,
     /// The `cfgstored` binary to start. Default: searched, see [`crate::autostart::find_binary`].
     pub cfgstored: Option<PathBuf>,
@@ -50,8 +51,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The files of this host.
+    /// The files of this host: those of the embedded store, or of the agent for the members named.
     pub fn host_paths(&self) -> HostPaths {
-        HostPaths::new(self.data_dir.clone().unwrap_or_else(host::default_data_dir))
+        let data_dir = self.data_dir.clone().unwrap_or_else(host::default_data_dir);
+        match &self.address {
+            Address::Agent(members) => HostPaths::new(host::agent_folder(&data_dir, members)),
+            Address::Embedded | Address::Unix(_) | Address::Members(_) => HostPaths::new(data_dir),
+        }
     }
 }

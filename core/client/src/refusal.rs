@@ -101,10 +101,16 @@ const TEXTS: &[(&str, ErrorKind, Effect)] = &[
     ("etcdserver: user name is empty", ErrorKind::Denied, Refused),
 ];
 
+/// How an agent begins to say that no member was asked, so that a write has certainly no effect.
+pub(crate) const NOTHING_SENT: &str = "cfgstore agent: nothing was sent: ";
+
 /// What a server's status means. Texts that are not in the table go by their code.
 fn of_server(code: Code, text: &str) -> (ErrorKind, Effect) {
     if let Some((_, kind, effect)) = TEXTS.iter().find(|(known, ..)| *known == text) {
         return (*kind, *effect);
+    }
+    if text.starts_with(NOTHING_SENT) {
+        return (ErrorKind::Unavailable, NotDone);
     }
     // The transport's own limit on a message, in the words of grpc-go and of tonic.
     if text.contains("message larger than max") || text.contains("message length too large") {
@@ -140,19 +146,22 @@ impl Failure {
             };
         };
         if let Some(error) = source.downcast_ref::<TransportError>() {
-            let effect = if error.sent { Unknown } else { NotDone };
-            return Failure {
-                kind: ErrorKind::Unavailable,
-                effect,
-                text: error.to_string(),
-                broken: true,
-            };
+            return Failure::of_transport(error);
         }
         let text = format!("the connection broke: {}", root_cause(source));
         Failure {
             kind: ErrorKind::Unavailable,
             effect: Unknown,
             text,
+            broken: true,
+        }
+    }
+
+    pub fn of_transport(error: &TransportError) -> Failure {
+        Failure {
+            kind: ErrorKind::Unavailable,
+            effect: if error.sent { Unknown } else { NotDone },
+            text: error.to_string(),
             broken: true,
         }
     }

@@ -47,6 +47,8 @@ pub struct AgentStatus {
     pub mirror_generation: u64,
     /// Revision the mirror holds; 0: none yet.
     pub mirror_revision: i64,
+    /// Why the mirror does not follow the members at present; empty: it does.
+    pub trouble: String,
 }
 
 impl Client {
@@ -78,7 +80,9 @@ impl Client {
         Ok(status)
     }
 
-    async fn agent_status(&self) -> Result<Option<AgentStatus>> {
+    /// What the agent behind a unix socket says of itself, without asking the members behind it; `None`: no agent is
+    /// there.
+    pub async fn agent_status(&self) -> Result<Option<AgentStatus>> {
         let answer = self
             .call(Call::read("agent status", b""), |connection| async move {
                 on!(AgentClient, connection).status(agent::StatusRequest {}).await
@@ -92,6 +96,7 @@ impl Client {
                 mirror_dir: answer.mirror_dir.into(),
                 mirror_generation: answer.mirror_generation,
                 mirror_revision: answer.mirror_revision,
+                trouble: answer.trouble,
             })),
             Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
             Err(error) => Err(error),

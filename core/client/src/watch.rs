@@ -48,6 +48,10 @@ pub struct Watch {
     /// Until the first connection, being unreachable is an error; from then on it is waited out.
     give_up_at: Option<Instant>,
     has_been_open: bool,
+    /// How often the server has confirmed it.
+    openings: u64,
+    /// Why it is not open, since it was last.
+    trouble: Option<String>,
     queue: VecDeque<ChangeBatch>,
     failed: Option<Error>,
     /// The failure was reported; it is reported again on demand, but announces itself no longer.
@@ -88,7 +92,9 @@ impl Watch {
                 hides_reserved: false,
             }
         } else {
-            client.keyspace().below(&options.start)?
+            let mut span = client.keyspace().below(&options.start)?;
+            span.hides_reserved &= !options.with_reserved;
+            span
         };
         Ok(Watch {
             client,
@@ -100,6 +106,8 @@ impl Watch {
             backoff: Duration::ZERO,
             give_up_at: None,
             has_been_open: false,
+            openings: 0,
+            trouble: None,
             queue: VecDeque::new(),
             failed: None,
             failure_reported: false,
@@ -137,6 +145,16 @@ impl Watch {
     /// Whether it is connected and the server has confirmed it.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_)) && self.has_been_open
+    }
+
+    /// How often a server has confirmed it: once more after each time it was broken.
+    pub fn openings(&self) -> u64 {
+        self.openings
+    }
+
+    /// What last kept it from being open, while it is not.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// A change or a failure that is there already.
@@ -258,6 +276,7 @@ impl Watch {
     }
 
     fn connect_failed(&mut self, error: Error) {
+        self.trouble = Some(error.message.clone());
         if self.has_been_open && error.retryable() {
             self.wait();
         } else {
@@ -307,6 +326,8 @@ impl Watch {
         let current = response.header.map_or(0, |header| header.revision);
         if response.created {
             self.has_been_open = true;
+            self.openings += 1;
+            self.trouble = None;
             self.backoff = Duration::ZERO;
             if self.next_revision == 0 {
                 self.next_revision = current + 1;
@@ -360,6 +381,7 @@ impl Watch {
 
     fn broke(&mut self, connection: &Connection, failure: &Failure) {
         self.client.connections().abandon(connection);
+        self.trouble = Some(format!("{}: {}", connection.endpoint(), failure.text));
         if failure.effect == Effect::Refused {
             let call = Call {
                 name: &self.what,

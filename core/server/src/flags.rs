@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use cfgstore_client::host;
 use clap::Parser;
 
+use crate::agent::AgentConfig;
 use crate::compactor::AutoCompaction;
 use crate::config::{Config, ListenAddress};
 use crate::duration;
@@ -17,7 +18,8 @@ use crate::start_error::StartError;
 
 /// Keeps the configuration of this host, or of a cluster, and serves it.
 ///
-/// Without flags it serves this host alone: one data folder, one unix socket, one shared-memory mirror.
+/// Without flags it serves this host alone: one data folder, one unix socket, one shared-memory mirror. With
+/// --endpoints it is no member, but this host's agent for the members named.
 #[derive(Debug, Parser)]
 #[command(name = "cfgstored", version, max_term_width = 100)]
 pub struct Flags {
@@ -30,6 +32,10 @@ pub struct Flags {
     /// Folder of all files [default: $CFGSTORE_DATA_DIR, or a folder of the user's]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Be this host's agent for these members, of cfgstore or of etcd: http://host:port, separated by commas
+    /// [default data folder then: agents/ and a hash of the members, below the other default]
+    #[arg(long, value_name = "URLS")]
+    endpoints: Option<String>,
     /// Name of this member
     #[arg(long, default_value = "default")]
     name: String,
@@ -169,7 +175,43 @@ impl Flags {
         &self.without_effect
     }
 
-    /// The settings, or what is wrong with a flag.
+    /// The settings of an agent, if the flags ask for one, or what is wrong with a flag.
+    pub fn agent_config(&self) -> Result<Option<AgentConfig>, StartError> {
+        let Some(endpoints) = &self.endpoints else {
+            return Ok(None);
+        };
+        let members = AgentConfig::parse_members(endpoints)?;
+        let of_members = [
+            ("--listen-client-urls", &self.listen_client_urls),
+            ("--advertise-client-urls", &self.advertise_client_urls),
+            ("--listen-peer-urls", &self.listen_peer_urls),
+        ];
+        if let Some((setting, _)) = of_members
+            .into_iter()
+            .find(|(_, urls)| urls.iter().any(|url| !url.is_empty()))
+            .or(self
+                .initial_cluster
+                .is_some()
+                .then_some(("--initial-cluster", &self.listen_peer_urls)))
+        {
+            return Err(StartError::Config {
+                setting,
+                reason: "is for members, and --endpoints asks for an agent, which serves its host's socket only: leave one \
+                         of them out"
+                    .to_owned(),
+            });
+        }
+        let data_dir = match &self.data_dir {
+            Some(data_dir) => data_dir.clone(),
+            None => host::agent_folder(&host::default_data_dir(), &members),
+        };
+        let mut config = AgentConfig::new(data_dir, members);
+        config.socket = self.socket.clone();
+        config.mirror_dir = self.mirror_dir.clone();
+        Ok(Some(config))
+    }
+
+    /// The settings of a member, or what is wrong with a flag.
     pub fn into_config(self) -> Result<Config, StartError> {
         let cluster = peers::Cluster::read(&self)?;
         let refuse = |setting| move |reason| StartError::Config { setting, reason };

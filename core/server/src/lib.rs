@@ -4,6 +4,7 @@
 //! etcd's gRPC API and `cfgstore.v1` on TCP and on a unix socket, and publishes the host's mirror. The binary
 //! `cfgstored` is a thin shell around it; a program that embeds a member uses it through [`ServerThread`].
 
+mod agent;
 mod authority;
 mod caller;
 mod compactor;
@@ -25,6 +26,7 @@ mod leader;
 mod listen;
 mod metrics;
 mod mirror_feed;
+mod mirror_outlet;
 mod mutex;
 mod oversize;
 mod serve;
@@ -38,6 +40,7 @@ mod sys;
 mod thread;
 mod watch;
 
+pub use agent::{Agent, AgentConfig};
 pub use compactor::AutoCompaction;
 pub use config::{Config, ListenAddress};
 pub use flags::Flags;

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use cfgstore_server::{Config, Flags, Server};
+use cfgstore_server::{Agent, AgentConfig, Config, Flags, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,12 +31,18 @@ fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
             "flags of etcd that have no effect here"
         );
     }
-    let config = flags.into_config()?;
+    let agent = flags.agent_config()?;
     // One thread for everything but disk and mirror: with two, each call costs a third more.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))?;
+    match agent {
+        Some(config) => runtime.block_on(serve_host(config))?,
+        None => {
+            let config = flags.into_config()?;
+            runtime.block_on(serve(config))?;
+        }
+    }
     // Waits for no thread: what had to be finished is.
     runtime.shutdown_background();
     Ok(())
@@ -47,11 +54,28 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         server = Server::start(config) => server?,
         name = signals.next() => return Err(format!("ended by {name} before it served").into()),
     };
-    announce(&server);
+    announce(server.data_dir(), server.socket(), ("urls", server.urls()));
     let name = signals.next().await;
     tracing::info!(signal = name, "shutting down");
     tokio::select! {
         () = server.shutdown() => Ok(()),
+        name = signals.next() => Err(format!("ended at once by a second signal, {name}").into()),
+    }
+}
+
+/// The same for an agent.
+async fn serve_host(config: AgentConfig) -> Result<(), Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    let agent = tokio::select! {
+        agent = Agent::start(config) => agent?,
+        name = signals.next() => return Err(format!("ended by {name} before it served").into()),
+    };
+    let members: Vec<String> = agent.members().iter().map(|member| member.url()).collect();
+    announce(agent.data_dir(), agent.socket(), ("endpoints", &members));
+    let name = signals.next().await;
+    tracing::info!(signal = name, "shutting down");
+    tokio::select! {
+        () = agent.shutdown() => Ok(()),
         name = signals.next() => Err(format!("ended at once by a second signal, {name}").into()),
     }
 }
@@ -67,15 +91,15 @@ fn start_logging(filter: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// The one line on stdout: whoever started this process may go on.
-fn announce(server: &Server) {
+fn announce(data_dir: &Path, socket: &Path, (what, urls): (&str, &[String])) {
     let mut line = format!(
         "cfgstored {} serving: data_dir={} socket={}",
         env!("CARGO_PKG_VERSION"),
-        server.data_dir().display(),
-        server.socket().display()
+        data_dir.display(),
+        socket.display()
     );
-    if !server.urls().is_empty() {
-        line.push_str(&format!(" urls={}", server.urls().join(",")));
+    if !urls.is_empty() {
+        line.push_str(&format!(" {what}={}", urls.join(",")));
     }
     line.push('\n');
     // In one write, and without care for a reader that is gone.

@@ -1,4 +1,4 @@
-//! Starting the embedded store's `cfgstored`, exactly once, as a process that outlives its starter.
+//! Starting the host's `cfgstored`, the embedded store or an agent for members, exactly once, as a process that outlives its starter.
 //!
 //! Whoever finds no socket takes the lock file `autostart.lock` in the data folder, looks again, and starts
 //! `cfgstored` in a session of its own, with no descriptor of this process, and its stderr in `cfgstored.log`.
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 pub use binary::find_binary;
 
-use crate::address::Address;
+use crate::address::{Address, MemberAddress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostPaths;
 use crate::options::Options;
@@ -52,6 +52,8 @@ pub async fn ensure(options: &Options) -> Result<()> {
 pub(crate) struct Autostart {
     paths: HostPaths,
     mirror_dir: Option<PathBuf>,
+    /// The members that an agent is started for; empty: it is the embedded store.
+    members: Vec<String>,
     binary: Option<PathBuf>,
     timeout: Duration,
     last_failure: Mutex<Option<(Instant, Error)>>,
@@ -60,13 +62,18 @@ pub(crate) struct Autostart {
 impl Autostart {
     /// `None` if these options do not ask for it.
     pub fn of(options: &Options) -> Option<Autostart> {
-        (options.autostart && options.address == Address::Embedded).then(|| Autostart::new(options))
+        let startable = matches!(options.address, Address::Embedded | Address::Agent(_));
+        (options.autostart && startable).then(|| Autostart::new(options))
     }
 
     fn new(options: &Options) -> Autostart {
         Autostart {
             paths: options.host_paths(),
             mirror_dir: options.mirror_dir.clone(),
+            members: match &options.address {
+                Address::Agent(members) => members.iter().map(MemberAddress::url).collect(),
+                Address::Embedded | Address::Unix(_) | Address::Members(_) => Vec::new(),
+            },
             binary: options.cfgstored.clone(),
             timeout: options.start_timeout,
             last_failure: Mutex::default(),
@@ -122,7 +129,12 @@ impl Autostart {
         if self.is_served().await {
             return Ok(());
         }
-        match spawn::start(&binary, &self.paths, self.mirror_dir.as_deref(), deadline).await? {
+        let told = spawn::Told {
+            paths: &self.paths,
+            mirror_dir: self.mirror_dir.as_deref(),
+            members: &self.members,
+        };
+        match spawn::start(&binary, told, deadline).await? {
             Started::Serving => Ok(()),
             Started::TooSlow => Err(self.too_slow("cfgstored was started and does not serve yet")),
             Started::Ended(ended) => self.wait_for_another(ended, deadline).await,

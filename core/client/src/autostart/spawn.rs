@@ -67,13 +67,21 @@ impl Ended {
     }
 }
 
+/// What it is told on its command line.
+pub(super) struct Told<'a> {
+    pub paths: &'a HostPaths,
+    pub mirror_dir: Option<&'a Path>,
+    /// URLs; empty: it is no agent.
+    pub members: &'a [String],
+}
+
 /// Starts it and waits for its one line on stdout.
-pub(super) async fn start(
-    binary: &Path,
-    paths: &HostPaths,
-    mirror_dir: Option<&Path>,
-    deadline: Instant,
-) -> Result<Started> {
+pub(super) async fn start(binary: &Path, told: Told<'_>, deadline: Instant) -> Result<Started> {
+    let Told {
+        paths,
+        mirror_dir,
+        members,
+    } = told;
     let fault = |what: &str, error: io::Error| {
         Error::new(
             kind_of(&error),
@@ -93,6 +101,9 @@ pub(super) async fn start(
     if let Some(dir) = mirror_dir {
         let dir = std::path::absolute(dir).map_err(|error| fault("mirror folder", error))?;
         command.arg("--mirror-dir").arg(dir);
+    }
+    if !members.is_empty() {
+        command.arg("--endpoints").arg(members.join(","));
     }
     command
         .current_dir("/")

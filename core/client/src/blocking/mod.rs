@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
 use crate::options::Options;
-use crate::status::Status;
+use crate::status::{AgentStatus, Status};
 use crate::txn::{Txn, TxnOutcome};
 use crate::watch::WatchOptions;
 
@@ -95,6 +95,11 @@ impl Client {
     /// See [`crate::Client::status`].
     pub fn status(&self) -> Result<Status> {
         self.driver.run(async |client| client.status().await)
+    }
+
+    /// See [`crate::Client::agent_status`].
+    pub fn agent_status(&self) -> Result<Option<AgentStatus>> {
+        self.driver.run(async |client| client.agent_status().await)
     }
 
     /// Watches keys. Connects at the first [`Watch::next`], so it does not block.

@@ -1,6 +1,6 @@
 //! A lock on any etcd server: a lease that a task of this client keeps alive, and etcd's Lock service.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +9,9 @@ use cfgstore_proto::etcdserverpb::kv_client::KvClient;
 use cfgstore_proto::etcdserverpb::lease_client::LeaseClient;
 use cfgstore_proto::v3lockpb;
 use cfgstore_proto::v3lockpb::lock_client::LockClient;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{Hold, LockOptions, waited_in_vain};
 use crate::call::{Call, attempt, on};
@@ -21,7 +22,7 @@ use crate::refusal::{Effect, Failure};
 pub(super) struct LeaseHold {
     client: Client,
     lease: i64,
-    fate: Arc<Mutex<Fate>>,
+    fate: Arc<watch::Sender<Fate>>,
     keeper: AbortHandle,
 }
 
@@ -30,6 +31,17 @@ struct Fate {
     /// It has certainly not ended before this.
     alive_until: Instant,
     ended: Option<String>,
+}
+
+const TOO_LATE: &str = "its lease could not be kept alive in time";
+
+impl Fate {
+    fn lost(&self) -> Option<String> {
+        if let Some(reason) = &self.ended {
+            return Some(reason.clone());
+        }
+        (Instant::now() >= self.alive_until).then(|| TOO_LATE.to_owned())
+    }
 }
 
 impl LeaseHold {
@@ -73,7 +85,7 @@ impl LeaseHold {
     }
 
     fn keep(client: &Client, lease: i64, alive_until: Instant) -> LeaseHold {
-        let fate = Arc::new(Mutex::new(Fate {
+        let fate = Arc::new(watch::Sender::new(Fate {
             alive_until,
             ended: None,
         }));
@@ -140,18 +152,37 @@ impl LeaseHold {
 
     /// Why it is lost, if it is.
     pub fn lost(&mut self) -> Option<String> {
-        let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reason) = &fate.ended {
-            return Some(reason.clone());
+        self.fate.borrow().lost()
+    }
+
+    pub fn lease(&self) -> i64 {
+        self.lease
+    }
+
+    pub async fn wait_until_lost(&self) -> String {
+        let mut fate = self.fate.subscribe();
+        loop {
+            let alive_until = {
+                let fate = fate.borrow_and_update();
+                if let Some(reason) = fate.lost() {
+                    return reason;
+                }
+                fate.alive_until
+            };
+            tokio::select! {
+                // The sender lives as long as this hold.
+                _ = fate.changed() => {}
+                () = sleep_until(alive_until) => {}
+            }
         }
-        (Instant::now() >= fate.alive_until).then(|| "its lease could not be kept alive in time".to_owned())
     }
 
     pub async fn release(self) -> Result<()> {
         self.keeper.abort();
         let revoked = self.client.lease_revoke(self.lease).await;
         // Revoked, or left to end by itself: nothing more for `drop`.
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner).ended = Some("it was released".to_owned());
+        self.fate
+            .send_modify(|fate| fate.ended = Some("it was released".to_owned()));
         revoked
     }
 }
@@ -159,12 +190,7 @@ impl LeaseHold {
 impl Drop for LeaseHold {
     fn drop(&mut self) {
         self.keeper.abort();
-        let ended = self
-            .fate
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ended
-            .is_some();
+        let ended = self.fate.borrow().ended.is_some();
         if let (false, Ok(runtime)) = (ended, tokio::runtime::Handle::try_current()) {
             let (client, lease) = (self.client.clone(), self.lease);
             runtime.spawn(async move { client.lease_revoke(lease).await });
@@ -193,7 +219,7 @@ async fn is_taken(client: &Client, name: &Bytes) -> Result<bool> {
 }
 
 /// Keeps a lease alive until it ends, three times as often as needed.
-async fn keep_alive(client: Client, lease: i64, fate: Arc<Mutex<Fate>>) {
+async fn keep_alive(client: Client, lease: i64, fate: Arc<watch::Sender<Fate>>) {
     let call = Call {
         name: "lease keep-alive",
         about: b"",
@@ -212,29 +238,22 @@ async fn keep_alive(client: Client, lease: i64, fate: Arc<Mutex<Fate>>) {
                 }
             })
             .await;
-        let pause = {
-            let mut fate = fate.lock().unwrap_or_else(PoisonError::into_inner);
-            match answer {
-                Ok(answer) if answer.ttl > 0 => {
-                    let ttl = Duration::from_secs(answer.ttl.unsigned_abs());
-                    fate.alive_until = asked + ttl;
-                    ttl / 3
-                }
-                Ok(_) => {
-                    fate.ended = Some("its lease ended".to_owned());
-                    return;
-                }
-                Err(error) if !error.retryable() => {
-                    fate.ended = Some(error.message);
-                    return;
-                }
-                Err(_) if Instant::now() >= fate.alive_until => {
-                    fate.ended = Some("its lease could not be kept alive in time".to_owned());
-                    return;
-                }
-                Err(_) => Duration::from_millis(100),
+        let ended = match answer {
+            Ok(answer) if answer.ttl > 0 => {
+                let ttl = Duration::from_secs(answer.ttl.unsigned_abs());
+                fate.send_modify(|fate| fate.alive_until = asked + ttl);
+                sleep(ttl / 3).await;
+                continue;
+            }
+            Ok(_) => "its lease ended".to_owned(),
+            Err(error) if !error.retryable() => error.message,
+            Err(_) if fate.borrow().lost().is_some() => TOO_LATE.to_owned(),
+            Err(_) => {
+                sleep(Duration::from_millis(100)).await;
+                continue;
             }
         };
-        sleep(pause).await;
+        fate.send_modify(|fate| fate.ended = Some(ended));
+        return;
     }
 }

@@ -11,6 +11,7 @@ pub struct WatchOptions {
     pub(super) single: bool,
     pub(super) from_revision: i64,
     pub(super) with_previous: bool,
+    pub(super) with_reserved: bool,
 }
 
 impl WatchOptions {
@@ -22,6 +23,7 @@ impl WatchOptions {
             single: true,
             from_revision: 0,
             with_previous: false,
+            with_reserved: false,
         }
     }
 
@@ -43,6 +45,12 @@ impl WatchOptions {
     /// Have each change carry what the key was before.
     pub fn with_previous(mut self) -> WatchOptions {
         self.with_previous = true;
+        self
+    }
+
+    /// Have cfgstore's own keys, which are left out otherwise, seen too.
+    pub fn with_reserved(mut self) -> WatchOptions {
+        self.with_reserved = true;
         self
     }
 }

@@ -85,7 +85,7 @@ fn with_environment(mut arguments: Vec<OsString>, environment: &[(OsString, OsSt
         };
         let name = name.to_ascii_lowercase().replace('_', "-");
         // Others read such variables too: ETCD_ENDPOINTS, ETCD_UNSUPPORTED_ARCH, those of containers' links.
-        if known.contains(&name) && !given.contains(&name) && !value.is_empty() {
+        if name != "endpoints" && known.contains(&name) && !given.contains(&name) && !value.is_empty() {
             found.push(format!("--{name}={value}"));
         }
     }

@@ -16,7 +16,7 @@ pub(crate) use collect::page;
 use tokio::sync::watch;
 
 use crate::http::{Check, Kind};
-use crate::mirror_feed::MirrorProgress;
+use crate::mirror_outlet::MirrorProgress;
 
 /// What one server counts, besides what its member counts.
 #[derive(Debug)]

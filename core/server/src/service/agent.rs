@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::context::Context;
-use crate::mirror_feed::MirrorProgress;
+use crate::mirror_outlet::MirrorProgress;
 use crate::mutex::{self, Place};
 use crate::service::kv::mismatch;
 use crate::{caller, errors, session};
@@ -53,6 +53,7 @@ impl agent_server::Agent for AgentService {
             member_id: self.ctx.member_id,
             pid: std::process::id(),
             mirror_revision: mirror.revision,
+            trouble: String::new(),
         }))
     }
 

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::range_stream::{self, RangeStream};
 use crate::context::{Context, Done};
-use crate::mirror_feed::{MirrorProgress, wait_until_mirrored};
+use crate::mirror_outlet::{MirrorProgress, wait_until_mirrored};
 use crate::{caller, convert, errors};
 
 /// Ranges over more keys than this are read on a thread of their own, so that other calls go on meanwhile.
