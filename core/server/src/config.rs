@@ -295,6 +295,9 @@ impl Config {
             .max(least_segment.next_multiple_of(1 << 20));
         member.max_queued_bytes = member.max_queued_bytes.max(4 * member.max_request_bytes);
         member.heartbeat_interval_ms = self.heartbeat_interval_ms;
+        // etcd's: an election may come between, and fail once.
+        member.propose_timeout_ms = 5_000 + 2 * self.election_timeout_ms;
+        member.read_timeout_ms = member.propose_timeout_ms;
         member.election_timeout_min_ms = self.election_timeout_ms;
         member.election_timeout_max_ms = self.election_timeout_ms * 2;
         member.checkpoint_log_entries = self.snapshot_count;

@@ -155,3 +155,70 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Guarded<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::task::noop_waker;
+    use tonic::codegen::http::HeaderMap;
+
+    use super::*;
+
+    /// A body that sends as many frames as asked for, and then waits for ever.
+    struct Endless(usize);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut TaskContext<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            if self.0 == 0 {
+                return Poll::Pending;
+            }
+            self.0 -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    fn poll(body: &mut Guarded<Endless>) -> Poll<Option<Frame<Bytes>>> {
+        let waker = noop_waker();
+        let frame = Pin::new(body).poll_frame(&mut TaskContext::from_waker(&waker));
+        frame.map(|frame| frame.map(|frame| frame.unwrap()))
+    }
+
+    fn status(trailers: HeaderMap) -> (String, String) {
+        let text = |name: &str| trailers[name].to_str().unwrap().to_owned();
+        (text("grpc-status"), text("grpc-message"))
+    }
+
+    #[test]
+    fn a_stream_ends_with_etcds_error_when_the_member_is_cut_off() {
+        let (cut_off, lost) = tokio::sync::oneshot::channel::<()>();
+        let mut body = Guarded {
+            body: Some(Endless(2)),
+            lost: Some(Box::pin(async move { drop(lost.await) })),
+        };
+        assert!(matches!(poll(&mut body), Poll::Ready(Some(frame)) if frame.is_data()));
+        drop(cut_off);
+        // What is there already goes out before the end.
+        assert!(matches!(poll(&mut body), Poll::Ready(Some(frame)) if frame.is_data()));
+        let Poll::Ready(Some(end)) = poll(&mut body) else {
+            panic!("the stream goes on")
+        };
+        let (code, text) = status(end.into_trailers().unwrap());
+        assert_eq!((&code[..], &text[..]), ("14", "etcdserver:%20no%20leader"));
+        assert!(body.is_end_stream());
+        assert!(matches!(poll(&mut body), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn who_did_not_ask_for_a_leader_waits() {
+        let mut body = Guarded {
+            body: Some(Endless(0)),
+            lost: None,
+        };
+        assert!(poll(&mut body).is_pending());
+    }
+}

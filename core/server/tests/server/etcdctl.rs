@@ -250,6 +250,45 @@ fn the_server_itself() {
 }
 
 #[test]
+fn what_operators_ask_for() {
+    let (dir, _process, ctl, _) = start();
+    ctl.run(&["put", "k", "v"]);
+    assert_eq!(ctl.run(&["alarm", "list"]), "");
+    assert_eq!(ctl.run(&["alarm", "disarm"]), "");
+    assert!(ctl.run(&["defrag"]).contains("Finished defragmenting"));
+    let hash = ctl.run(&["endpoint", "hashkv"]);
+    let number = hash.split(", ").nth(1).unwrap();
+    assert!(number.parse::<u32>().is_ok(), "{hash}");
+    assert!(
+        ctl.fails(&["user", "get", "root"])
+            .contains("etcdserver: user name not found")
+    );
+    assert_eq!(ctl.run(&["role", "list"]), "");
+
+    let file = dir.path().join("backup.db").display().to_string();
+    assert!(ctl.run(&["snapshot", "save", &file]).contains("Snapshot saved"));
+    let status = ctl.run(&["snapshot", "status", &file]);
+    assert_eq!(status.split(", ").nth(1), Some("2"), "{status}");
+}
+
+#[test]
+fn elections() {
+    let (_dir, _process, ctl, _) = start();
+    let mut listening = ctl.start(&["elect", "--listen", "boss"]);
+    let mut first = ctl.start(&["elect", "boss", "one"]);
+    assert!(first.line().starts_with("boss/"));
+    assert_eq!(first.line(), "one");
+    assert!(listening.line().starts_with("boss/"));
+    assert_eq!(listening.line(), "one");
+    first.interrupt();
+    let mut second = ctl.start(&["elect", "boss", "two"]);
+    assert!(second.line().starts_with("boss/"));
+    assert!(listening.line().starts_with("boss/"));
+    assert_eq!(listening.line(), "two");
+    second.interrupt();
+}
+
+#[test]
 fn over_the_socket() {
     let (_dir, _process, _, ctl) = start();
     assert_eq!(ctl.run(&["put", "k", "v"]), "OK");

@@ -11,6 +11,7 @@ mod hash_kv;
 mod http;
 mod http_client;
 mod kv;
+mod leaderless;
 mod lease;
 mod lifecycle;
 mod lock;
