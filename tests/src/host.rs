@@ -186,7 +186,7 @@ impl Drop for Host {
 ///
 /// # Panics
 /// When nothing was built.
-pub(crate) fn build_folder() -> PathBuf {
+pub fn build_folder() -> PathBuf {
     std::env::var_os("CFGSTORE_BUILD_DIR")
         .map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"),

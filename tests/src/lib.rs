@@ -13,7 +13,7 @@ mod process;
 
 pub use cluster::{Calls, Cluster, Kind, Member, MemberClient, Port, Read};
 pub use fpm::{Fpm, FpmOptions};
-pub use host::Host;
+pub use host::{Host, build_folder};
 pub use http::{HttpConnection, HttpResponse};
 pub use load::{Load, LoadOptions, LoadReport};
 pub use netns::{Bridge, Namespace};
