@@ -213,7 +213,7 @@ async fn start(
     let state_machine = StateMachine::new(store, published.clone(), surroundings);
     let raft_config = raft_config(&config, owner.cluster_id)?;
     let (refused, refusals) = mpsc::unbounded_channel();
-    let peers = Peers::new(&config, identity, published.clone(), refused);
+    let peers = Peers::new(&config, identity, published.clone(), counters.clone(), refused);
     let network = Network {
         peers: peers.clone(),
         append_timeout: Duration::from_millis(config.election_timeout_min_ms),

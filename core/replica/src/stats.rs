@@ -151,6 +151,20 @@ impl Default for PeerCounters {
 }
 
 impl PeerCounters {
+    /// Counts a call that was answered.
+    pub(crate) fn answered(&self, took: Duration, sent_bytes: usize, received_bytes: usize) {
+        self.active.store(true, Relaxed);
+        self.round_trip.record(took);
+        self.sent_bytes.fetch_add(sent_bytes as u64, Relaxed);
+        self.received_bytes.fetch_add(received_bytes as u64, Relaxed);
+    }
+
+    /// Counts a call that failed.
+    pub(crate) fn failed(&self) {
+        self.active.store(false, Relaxed);
+        self.sent_failures.fetch_add(1, Relaxed);
+    }
+
     fn read(&self, id: u64) -> PeerStats {
         PeerStats {
             id,
@@ -229,7 +243,6 @@ impl Drop for InProgress<'_> {
 const SLOW_APPLY: Duration = Duration::from_millis(100);
 
 impl Counters {
-    #[allow(dead_code)] // until there is a transport
     /// The counters of the connection to another member, made at the first call.
     pub(crate) fn peer(&self, id: u64) -> Arc<PeerCounters> {
         self.lock().entry(id).or_default().clone()

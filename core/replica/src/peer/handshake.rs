@@ -167,3 +167,113 @@ fn refuse(check: &'static str, text: String) -> Status {
         .insert(REFUSAL, MetadataValue::from_static(check));
     status
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::position::Position;
+    use crate::raft::types::{MemberNode, Membership, StoredMembership, from_wal_id};
+    use crate::wal::format::LogId;
+    use crate::wal::log::Owner;
+
+    fn identity(cluster_id: u64, member_id: u64, life: u64) -> Identity {
+        Identity {
+            owner: Owner {
+                cluster_id,
+                member_id,
+            },
+            life,
+        }
+    }
+
+    /// Member 1 of cluster 9, which knows of member 2 with life 22 by entry 5.
+    fn gate() -> Gate {
+        let log_id = LogId {
+            term: 1,
+            leader: 1,
+            index: 5,
+        };
+        let node = |life| MemberNode {
+            life,
+            ..MemberNode::default()
+        };
+        let nodes = BTreeMap::from([(1, node(11)), (2, node(22)), (3, node(0))]);
+        let membership = Membership::new(vec![BTreeSet::from([1, 2, 3])], nodes).unwrap();
+        let position = Position {
+            log_id: Some(log_id),
+            membership: std::sync::Arc::new(StoredMembership::new(Some(from_wal_id(log_id)), membership)),
+            state: std::sync::Arc::new(cfgstore_store::Store::new().state()),
+        };
+        Gate::new(identity(9, 1, 11), Published::new(position))
+    }
+
+    fn refusal(from: Identity, to: u64) -> Status {
+        gate().check(request(&from, to, ())).unwrap_err()
+    }
+
+    #[test]
+    fn those_who_belong_pass() {
+        let passed = gate().check(request(&identity(9, 2, 22), 1, ())).unwrap();
+        assert_eq!(passed.extensions().get::<From>().unwrap().0, 2);
+        // Its life is not recorded yet.
+        gate().check(request(&identity(9, 3, 33), 1, ())).unwrap();
+    }
+
+    #[test]
+    fn refusals_name_both_sides() {
+        let other_cluster = refusal(identity(8, 2, 22), 1);
+        assert_eq!(
+            other_cluster.message(),
+            "cluster ID mismatch: the caller belongs to cluster 0000000000000008, this member to 0000000000000009"
+        );
+        assert_eq!(other_cluster.code(), tonic::Code::FailedPrecondition);
+        let other_member = refusal(identity(9, 2, 22), 4);
+        assert!(
+            other_member
+                .message()
+                .contains("0000000000000004, this is 0000000000000001")
+        );
+        let nobody = gate().check(Request::new(())).unwrap_err();
+        assert!(nobody.message().contains("speaks version none"));
+        for status in [other_cluster, other_member, nobody] {
+            assert_eq!(refused(&status, Some(1)), None, "not for good");
+        }
+    }
+
+    #[test]
+    fn a_member_with_another_folder_learns_that_it_is_not_the_one_it_was() {
+        let status = refusal(identity(9, 2, 23), 1);
+        assert!(
+            status
+                .message()
+                .contains("folder 0000000000000016, the caller has 0000000000000017")
+        );
+        assert!(matches!(refused(&status, None), Some(Refused::AnotherLife(_))));
+    }
+
+    #[test]
+    fn only_who_knows_more_can_say_that_a_member_was_removed() {
+        let status = refusal(identity(9, 4, 44), 1);
+        assert!(status.message().contains("0000000000000004 is not in cluster"));
+        assert_eq!(refused(&status, Some(4)), Some(Refused::Removed));
+        // The other one judges by a membership that is older than the one which names the caller.
+        assert_eq!(refused(&status, Some(5)), None);
+        assert_eq!(refused(&status, None), None);
+    }
+
+    #[test]
+    fn each_refusal_is_logged_once_and_not_without_limit() {
+        let gate = gate();
+        for cluster in 0..1000 {
+            for _ in 0..2 {
+                assert!(
+                    gate.check(request(&identity(1000 + cluster, 2, 22), 1, ()))
+                        .is_err()
+                );
+            }
+        }
+        assert_eq!(gate.logged.lock().unwrap().len(), LOGGED_REFUSALS);
+    }
+}

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::peer::handshake::{self, Refused};
 use crate::raft::state_machine::Published;
 use crate::raft::types::MemberNode;
+use crate::stats::{Counters, PeerCounters};
 
 /// Largest message between members: the largest command that can be allowed (1 GiB), and what goes with it.
 pub(crate) const MAX_MESSAGE_BYTES: usize = (1 << 30) + (64 << 20);
@@ -24,6 +25,7 @@ pub(crate) struct Peers(Arc<Shared>);
 struct Shared {
     identity: Identity,
     published: Published,
+    counters: Arc<Counters>,
     connect_timeout: Duration,
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may take.
     keep_alive: Duration,
@@ -36,6 +38,7 @@ struct Shared {
 /// One other member.
 pub(crate) struct Peer {
     id: u64,
+    pub(crate) counters: Arc<PeerCounters>,
     /// From the configuration of Raft, which may be ahead of the membership applied.
     urls: Mutex<Vec<String>>,
     /// Raft's own messages, which never queue behind anything large.
@@ -69,11 +72,13 @@ impl Peers {
         config: &MemberConfig,
         identity: Identity,
         published: Published,
+        counters: Arc<Counters>,
         refused: mpsc::UnboundedSender<Refused>,
     ) -> Self {
         Self(Arc::new(Shared {
             identity,
             published,
+            counters,
             connect_timeout: Duration::from_millis(config.election_timeout_min_ms),
             keep_alive: Duration::from_millis((config.election_timeout_min_ms / 2).max(1)),
             peers: Mutex::default(),
@@ -83,6 +88,11 @@ impl Peers {
         }))
     }
 
+    /// What this member counts.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
     /// The peer with this id; `node` is what Raft knows of it, when it is Raft that asks.
     pub(crate) fn peer(&self, id: u64, node: Option<&MemberNode>) -> Arc<Peer> {
         let peer = lock(&self.0.peers)
@@ -90,6 +100,7 @@ impl Peers {
             .or_insert_with(|| {
                 Arc::new(Peer {
                     id,
+                    counters: self.0.counters.peer(id),
                     urls: Mutex::default(),
                     raft: Link::default(),
                     snapshots: Link::default(),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use cfgstore_proto::cfgstore::peer::v1 as pb;
@@ -16,6 +17,7 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory};
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -97,22 +99,38 @@ fn rpc_error(status: &Status) -> RPCError<TypeConfig> {
 
 impl PeerNetwork {
     /// One call on Raft's connection, with a deadline.
-    async fn call<T, F>(&self, limit: Duration, call: impl FnOnce(RaftClient<Channel>) -> F) -> Rpc<T>
+    async fn call<M, T, F>(
+        &self,
+        limit: Duration,
+        message: M,
+        call: impl FnOnce(RaftClient<Channel>, tonic::Request<M>) -> F,
+    ) -> Rpc<T>
     where
+        M: Message,
+        T: Message,
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        let link = &self.peer.raft;
-        let (channel, generation) = self
-            .peers
-            .channel(&self.peer, link)
-            .map_err(|status| rpc_error(&status))?;
-        let status = match timeout(limit, call(client(channel))).await {
-            Ok(Ok(response)) => return Ok(response.into_inner()),
-            Ok(Err(status)) => status,
-            Err(_) => Status::unavailable(format!("no answer within {limit:?}")),
+        let PeerNetwork { peers, peer, .. } = self;
+        let link = &peer.raft;
+        let (channel, generation) = peers.channel(peer, link).map_err(|status| rpc_error(&status))?;
+        let (started, sent_bytes) = (Instant::now(), message.encoded_len());
+        let status = match timeout(limit, call(client(channel), peers.request(peer, message))).await {
+            Ok(Ok(response)) => {
+                let response = response.into_inner();
+                let took = started.elapsed();
+                peer.counters.answered(took, sent_bytes, response.encoded_len());
+                return Ok(response);
+            }
+            Ok(Err(status)) => Some(status),
+            Err(_) => None,
         };
-        self.peers.failed(link, generation, Some(&status));
-        Err(rpc_error(&status))
+        peer.counters.failed();
+        // One late heartbeat says nothing about the connection, on which appends may be under way.
+        if status.is_some() || limit >= self.append_timeout {
+            peers.failed(link, generation, status.as_ref());
+        }
+        let late = || Status::unavailable(format!("no answer within {limit:?}"));
+        Err(rpc_error(&status.unwrap_or_else(late)))
     }
 
     async fn append_once(
@@ -121,13 +139,10 @@ impl PeerNetwork {
         limit: Duration,
     ) -> Rpc<StreamAppendResult<TypeConfig>> {
         let (previous, last) = range(&request);
-        let message = self.peers.request(&self.peer, convert::from_append(&request));
-        let response = self
-            .call(
-                limit,
-                |mut client| async move { client.append_once(message).await },
-            )
-            .await?;
+        let message = convert::from_append(&request);
+        let append =
+            |mut client: RaftClient<Channel>, message| async move { client.append_once(message).await };
+        let response = self.call(limit, message, append).await?;
         convert::to_stream_result(response, previous, last).map_err(|status| rpc_error(&status))
     }
 
@@ -138,12 +153,8 @@ impl PeerNetwork {
         pre: bool,
     ) -> Rpc<VoteResponse<TypeConfig>> {
         let message = convert::from_vote_request(&request, pre);
-        let message = self.peers.request(&self.peer, message);
-        let response = self
-            .call(option.hard_ttl(), |mut client| async move {
-                client.vote(message).await
-            })
-            .await?;
+        let ask = |mut client: RaftClient<Channel>, message| async move { client.vote(message).await };
+        let response = self.call(option.hard_ttl(), message, ask).await?;
         convert::to_vote_response(&response).map_err(|status| rpc_error(&status))
     }
 
@@ -208,10 +219,18 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         // Everything is done while openraft polls the stream: it can't cancel this future, but it drops the stream.
         let this = &*self;
         let responses: BoxStream<'s, _> = if self.heartbeats {
-            let limit = option.hard_ttl();
+            // Before openraft gives up by itself.
+            let limit = option.hard_ttl() * 9 / 10;
             let one = move |mut input: S| async move {
                 let request = input.next().await?;
-                Some((this.append_once(request, limit).await, input))
+                let answer = this.append_once(request, limit).await;
+                if answer.is_err() {
+                    this.peers
+                        .counters()
+                        .heartbeat_send_failures
+                        .fetch_add(1, Relaxed);
+                }
+                Some((answer, input))
             };
             Box::pin(stream::unfold(input, one))
         } else {
@@ -261,11 +280,10 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         request: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
-        let message = self.peers.request(&self.peer, convert::from_transfer(&request));
-        self.call(option.hard_ttl(), |mut client| async move {
-            client.transfer_leader(message).await
-        })
-        .await?;
+        let message = convert::from_transfer(&request);
+        let transfer =
+            |mut client: RaftClient<Channel>, message| async move { client.transfer_leader(message).await };
+        self.call(option.hard_ttl(), message, transfer).await?;
         Ok(Ok(()))
     }
 
@@ -279,7 +297,7 @@ struct Unanswered {
     previous: Option<LogId>,
     last: Option<LogId>,
     bytes: usize,
-    deadline: Instant,
+    sent: Instant,
 }
 
 /// The call under way.
@@ -320,6 +338,7 @@ where
             // After a refusal the rest of the stream means nothing.
             Ok(Some(Err(refusal))) => Some((Ok(Err(refusal)), None)),
             Err(status) => {
+                this.network.peer.counters.failed();
                 let generation = this.call.as_ref().map(|call| call.generation);
                 if let Some(generation) = generation {
                     this.network
@@ -358,6 +377,8 @@ where
                         return Err(Status::internal("the peer answered more than it was asked"));
                     };
                     self.in_flight_bytes -= oldest.bytes;
+                    let counters = &self.network.peer.counters;
+                    counters.answered(oldest.sent.elapsed(), oldest.bytes, response.encoded_len());
                     return convert::to_stream_result(response, oldest.previous, oldest.last).map(Some);
                 }
                 Event::Late => {
@@ -391,7 +412,8 @@ where
                 None => std::future::pending().await,
             }
         };
-        let deadline = self.in_flight.front().map(|oldest| oldest.deadline);
+        let limit = self.network.append_timeout;
+        let deadline = self.in_flight.front().map(|oldest| oldest.sent + limit);
         let late = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -421,7 +443,7 @@ where
             previous,
             last,
             bytes,
-            deadline: Instant::now() + self.network.append_timeout,
+            sent: Instant::now(),
         });
         self.in_flight_bytes += bytes;
         Ok(())

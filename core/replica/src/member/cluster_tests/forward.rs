@@ -55,7 +55,7 @@ async fn leases_are_renewed_and_asked_for_on_every_member() {
 
 #[tokio::test]
 async fn without_a_majority_nothing_is_written_and_the_error_says_so() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = Cluster::start_impatient(3).await;
     let leader = cluster.leader().await;
     write(cluster.member(leader), "k", "v").await;
     cluster.agree().await;
@@ -63,6 +63,7 @@ async fn without_a_majority_nothing_is_written_and_the_error_says_so() {
     cluster.end(leader).await;
     cluster.end(second).await;
     let member = cluster.member(survivor).clone();
+    // Alone it can't elect itself.
     wait_for("the leader to be missed", || async {
         (!member.has_leader()).then_some(())
     })
@@ -123,7 +124,7 @@ async fn create_keys(
 /// applied twice.
 #[tokio::test]
 async fn no_write_is_lost_or_applied_twice_while_leaders_fail() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = Cluster::start_impatient(3).await;
     cluster.leader().await;
     let stop = Arc::new(AtomicBool::new(false));
     let written = Arc::new(AtomicU64::new(0));

@@ -3,6 +3,7 @@
 mod forward;
 mod partition;
 mod proxy;
+mod refusal;
 mod support;
 
 use support::{Cluster, read, wait_for, write};

@@ -6,7 +6,7 @@ use super::support::{CUT, Cluster, WHOLE, put, read, wait_for, write};
 
 #[tokio::test]
 async fn the_majority_goes_on_without_an_isolated_leader() {
-    let cluster = Cluster::start(3).await;
+    let cluster = Cluster::start_impatient(3).await;
     let old = cluster.leader().await;
     write(cluster.member(old), "k", "1").await;
     cluster.isolate(old, CUT);

@@ -24,6 +24,8 @@ pub(super) struct Cluster {
     links: Vec<Vec<Proxy>>,
     members: Vec<Option<Member>>,
     pub(super) token: String,
+    /// How long writes and reads wait; short where a test waits for them to fail.
+    pub(super) timeout_ms: u64,
 }
 
 fn url(member: usize) -> String {
@@ -32,7 +34,19 @@ fn url(member: usize) -> String {
 
 impl Cluster {
     pub(super) async fn start(size: usize) -> Cluster {
+        Cluster::prepare(size).await.opened().await
+    }
+
+    /// One in which writes and reads that can't succeed fail soon.
+    pub(super) async fn start_impatient(size: usize) -> Cluster {
         let mut cluster = Cluster::prepare(size).await;
+        cluster.timeout_ms = 3_000;
+        cluster.opened().await
+    }
+
+    async fn opened(self) -> Cluster {
+        let mut cluster = self;
+        let size = cluster.dirs.len();
         for member in 0..size {
             cluster.open(member).await;
         }
@@ -53,6 +67,7 @@ impl Cluster {
             links,
             members: vec![None; size],
             token: "test".to_owned(),
+            timeout_ms: 30_000,
         }
     }
 
@@ -69,8 +84,8 @@ impl Cluster {
             members: (0..self.dirs.len()).map(initial).collect(),
             token: self.token.clone(),
         };
-        config.propose_timeout_ms = 3_000;
-        config.read_timeout_ms = 3_000;
+        config.propose_timeout_ms = self.timeout_ms;
+        config.read_timeout_ms = self.timeout_ms;
         config.election_timeout_min_ms = 300;
         config.election_timeout_max_ms = 600;
         config.heartbeat_interval_ms = 60;
