@@ -184,6 +184,68 @@ fn damage_is_refused_and_never_panics() {
     );
 }
 
+fn set(file: &mut [u8], at: usize, bytes: &[u8]) {
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// The numbers in a file are not believed: neither does memory follow them, nor is a circle walked forever.
+#[test]
+fn circles_and_giant_pages_are_refused() {
+    const PAGE: usize = 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    save(&small().state(), &path);
+    let good = fs::read(&path).unwrap();
+    let load = || SnapshotFile::open(&path, true).unwrap().load().map(drop);
+    let damaged_by = |expected: &str| match load() {
+        Err(SnapshotError::Damaged { fault, .. }) => assert!(fault.contains(expected), "{fault}"),
+        other => panic!("{other:?}"),
+    };
+
+    // The only branch is the root of the keys; its first child is itself.
+    let branch = (3..good.len() / PAGE)
+        .find(|page| good[page * PAGE..][..10] == [&(*page as u64).to_le_bytes()[..], &[1, 0]].concat())
+        .unwrap();
+    let mut circle = good.clone();
+    set(
+        &mut circle,
+        branch * PAGE + 16 + 8,
+        &(branch as u64).to_le_bytes(),
+    );
+    fs::write(&path, &circle).unwrap();
+    damaged_by("several places");
+
+    // A leaf that is there twice.
+    let mut twice = good.clone();
+    let first_child = good[branch * PAGE + 16 + 8..][..8].to_vec();
+    set(&mut twice, branch * PAGE + 16 + 16 + 8, &first_child);
+    fs::write(&path, &twice).unwrap();
+    damaged_by("keys");
+
+    // 16 Mi pages, of which a leaf claims 4 GiB: a file full of holes makes it look possible.
+    let mut giant = good[..good.len() - TRAILER_BYTES as usize].to_vec();
+    for meta in [0, PAGE] {
+        set(&mut giant, meta + 56, &(1u64 << 24).to_le_bytes());
+        let checksum = giant[meta + 16..meta + 72]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+                (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        set(&mut giant, meta + 72, &checksum.to_le_bytes());
+    }
+    set(&mut giant, 3 * PAGE + 12, &(1u32 << 20).to_le_bytes());
+    fs::write(&path, &giant).unwrap();
+    let truncated = SnapshotFile::open(&path, true);
+    assert!(matches!(truncated, Err(SnapshotError::Truncated { .. })));
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(1 << 36)
+        .unwrap();
+    damaged_by("more than 1 GiB");
+}
+
 /// With a second level of pages, and little besides structure.
 fn small() -> Store {
     let mut store = Store::new();
