@@ -1,8 +1,10 @@
 //! How a member without data comes by its ids and its first membership.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sha1::{Digest, Sha1};
+use tokio::time::Instant;
 
 use crate::MemberConfig;
 use crate::cluster::{Bootstrap, InitialMember};
@@ -10,6 +12,18 @@ use crate::error::{BootstrapError, OpenError};
 use crate::identity::{Identity, random_u64};
 use crate::raft::types::MemberNode;
 use crate::wal::log::Owner;
+
+mod ask;
+
+use ask::{Answer, Asked};
+
+/// How long an existing cluster is looked for.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// For how long after the first answer this member may still be unknown: not all members learn at once that it was
+/// added.
+const UNKNOWN_FOR: Duration = Duration::from_secs(5);
+/// Pause between two rounds of asking.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The members of a cluster that does not exist yet, by their ids. Every one of them computes the same.
 pub(crate) struct InitialCluster {
@@ -145,6 +159,8 @@ pub(crate) async fn identity(config: &MemberConfig) -> Result<Identity, OpenErro
         }),
         Bootstrap::New { members, token } => {
             let cluster = InitialCluster::new(config, members, token)?;
+            let asked = ask::all(config, members).await;
+            check_not_running(config, &cluster, None, &asked)?;
             draw(|| {
                 Ok(Owner {
                     cluster_id: cluster.cluster_id,
@@ -152,14 +168,103 @@ pub(crate) async fn identity(config: &MemberConfig) -> Result<Identity, OpenErro
                 })
             })
         }
-        Bootstrap::Existing { .. } => Err(OpenError::Raft("joining is not there yet".to_owned())),
+        Bootstrap::Existing { members } => {
+            check_list(members)?;
+            find(config, members)?;
+            let owner = join(config, members).await?;
+            draw(|| Ok(owner))
+        }
     }
 }
 
-/// The membership with which a member begins that has no log yet; `None` when others bring it in.
+/// A new cluster that runs already, and knows this member to have started, has lost nothing; this member has.
+fn check_not_running(
+    config: &MemberConfig,
+    cluster: &InitialCluster,
+    life: Option<u64>,
+    asked: &[Asked],
+) -> Result<(), BootstrapError> {
+    let answers = asked.iter().filter_map(|asked| asked.answer.as_ref().ok());
+    for answer in
+        answers.filter(|answer| answer.cluster_id == cluster.cluster_id && !answer.members.is_empty())
+    {
+        match answer.members.get(&cluster.member_id) {
+            None => {
+                return Err(BootstrapError::NotAdded {
+                    cluster_id: cluster.cluster_id,
+                    name: config.name.clone(),
+                    peer_urls: config.peer_urls.clone(),
+                });
+            }
+            Some(known) if known.life != 0 && Some(known.life) != life => {
+                return Err(BootstrapError::AlreadyBootstrapped {
+                    member_id: cluster.member_id,
+                    name: config.name.clone(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Asks the members of an existing cluster who this one is, until one knows.
+async fn join(config: &MemberConfig, members: &[InitialMember]) -> Result<Owner, BootstrapError> {
+    let started = Instant::now();
+    let mut first_answer = None;
+    loop {
+        let asked = ask::all(config, members).await;
+        let newest = asked
+            .iter()
+            .filter_map(|asked| asked.answer.as_ref().ok())
+            .filter(|answer| !answer.members.is_empty())
+            .max_by_key(|answer| answer.applied_index);
+        match newest.map(|answer| find_in(config, answer)) {
+            Some(Err(BootstrapError::NotAdded { .. }))
+                if first_answer.get_or_insert_with(Instant::now).elapsed() < UNKNOWN_FOR => {}
+            Some(found) => return found,
+            None if started.elapsed() >= JOIN_TIMEOUT => {
+                return Err(BootstrapError::NoAnswer {
+                    waited_ms: JOIN_TIMEOUT.as_millis() as u64,
+                    answers: asked.iter().map(ToString::to_string).collect(),
+                });
+            }
+            None => {}
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// This member in a cluster's answer: by its peer URLs, among those that have not started yet.
+fn find_in(config: &MemberConfig, answer: &Answer) -> Result<Owner, BootstrapError> {
+    let own: BTreeSet<&String> = config.peer_urls.iter().collect();
+    let found = answer
+        .members
+        .iter()
+        .find(|(_, node)| node.peer_urls.iter().collect::<BTreeSet<_>>() == own);
+    match found {
+        None => Err(BootstrapError::NotAdded {
+            cluster_id: answer.cluster_id,
+            name: config.name.clone(),
+            peer_urls: config.peer_urls.clone(),
+        }),
+        Some((id, node)) if node.life != 0 => Err(BootstrapError::AlreadyBootstrapped {
+            member_id: *id,
+            name: config.name.clone(),
+        }),
+        Some((id, _)) => Ok(Owner {
+            cluster_id: answer.cluster_id,
+            member_id: *id,
+        }),
+    }
+}
+
+/// The membership with which a member begins that has no log yet; `None` when others bring it in. `asked_already` says
+/// that the identity was made a moment ago, with the others asked.
 pub(crate) async fn first_members(
     config: &MemberConfig,
     identity: Identity,
+    asked_already: bool,
 ) -> Result<Option<BTreeMap<u64, MemberNode>>, OpenError> {
     match &config.bootstrap {
         Bootstrap::Alone => {
@@ -178,16 +283,20 @@ pub(crate) async fn first_members(
                 cluster_id: cluster.cluster_id,
                 member_id: cluster.member_id,
             };
-            if computed == identity.owner {
-                return Ok(Some(cluster.members));
+            if computed != identity.owner {
+                let error = BootstrapError::OtherFolder {
+                    folder_cluster: identity.owner.cluster_id,
+                    folder_member: identity.owner.member_id,
+                    cluster_id: computed.cluster_id,
+                    member_id: computed.member_id,
+                };
+                return Err(error.into());
             }
-            Err(BootstrapError::OtherFolder {
-                folder_cluster: identity.owner.cluster_id,
-                folder_member: identity.owner.member_id,
-                cluster_id: computed.cluster_id,
-                member_id: computed.member_id,
+            if !asked_already {
+                let asked = ask::all(config, members).await;
+                check_not_running(config, &cluster, Some(identity.life), &asked)?;
             }
-            .into())
+            Ok(Some(cluster.members))
         }
         Bootstrap::Existing { .. } => Ok(None),
     }
@@ -258,5 +367,75 @@ mod tests {
         assert!(refused(&config("a", &["http://a:1"]), &same_url).contains("http://a:1"));
         let nowhere = [list[0].clone(), member("b", &[])];
         assert!(refused(&config("a", &["http://a:1"]), &nowhere).contains("no peer URL"));
+    }
+
+    fn answer(cluster_id: u64, members: impl IntoIterator<Item = (u64, MemberNode)>) -> Answer {
+        Answer {
+            cluster_id,
+            members: members.into_iter().collect(),
+            applied_index: 7,
+        }
+    }
+
+    fn asked(answer: Answer) -> [Asked; 1] {
+        [Asked {
+            url: "http://b:1".to_owned(),
+            answer: Ok(answer),
+        }]
+    }
+
+    #[test]
+    fn a_first_member_that_lost_its_folder_is_refused() {
+        let list = [member("a", &["http://a:1"]), member("b", &["http://b:1"])];
+        let config = config("a", &["http://a:1"]);
+        let cluster = InitialCluster::new(&config, &list, "t").unwrap();
+        let known = |life| {
+            let node = MemberNode {
+                life,
+                ..MemberNode::default()
+            };
+            asked(answer(cluster.cluster_id, [(cluster.member_id, node)]))
+        };
+        let check = |life, asked: &[Asked]| check_not_running(&config, &cluster, life, asked);
+        assert_eq!(check(None, &known(0)), Ok(()));
+        assert_eq!(check(Some(5), &known(5)), Ok(()));
+        for life in [None, Some(6)] {
+            assert!(matches!(
+                check(life, &known(5)),
+                Err(BootstrapError::AlreadyBootstrapped { .. })
+            ));
+        }
+        let removed = asked(answer(cluster.cluster_id, [(1, MemberNode::default())]));
+        assert!(matches!(
+            check(None, &removed),
+            Err(BootstrapError::NotAdded { .. })
+        ));
+        let other_cluster = asked(answer(1, [(1, MemberNode::default())]));
+        assert_eq!(check(None, &other_cluster), Ok(()));
+        assert_eq!(check(None, &asked(answer(cluster.cluster_id, []))), Ok(()));
+    }
+
+    #[test]
+    fn who_joins_is_found_by_its_peer_urls_and_must_be_new() {
+        let config = config("c", &["http://c:1", "http://c:2"]);
+        let node = |urls: &[&str], life| MemberNode {
+            peer_urls: member("x", urls).peer_urls,
+            life,
+            ..MemberNode::default()
+        };
+        let found = |nodes: [(u64, MemberNode); 1]| find_in(&config, &answer(3, nodes));
+        assert_eq!(
+            found([(9, node(&["http://c:2", "http://c:1"], 0))]),
+            Ok(Owner {
+                cluster_id: 3,
+                member_id: 9
+            })
+        );
+        assert!(matches!(
+            found([(9, node(&["http://c:2", "http://c:1"], 4))]),
+            Err(BootstrapError::AlreadyBootstrapped { member_id: 9, .. })
+        ));
+        let error = found([(9, node(&["http://c:1"], 0))]).unwrap_err();
+        assert!(error.to_string().contains("cfgctl member add c"), "{error}");
     }
 }

@@ -115,9 +115,12 @@ pub enum MembershipError {
         /// The member.
         id: u64,
     },
-    /// There is no leader to ask, or it is not this member.
+    /// There is no leader to ask.
     #[error("no leader: the change cannot be made now, try again")]
     NoLeader,
+    /// Only the leader can be asked for this, and this member is not it.
+    #[error("not leader: ask the leader, `cfgctl endpoint status` shows which member that is")]
+    NotLeader,
     /// The member has ended, or is about to.
     #[error("the member is shutting down")]
     ShuttingDown,

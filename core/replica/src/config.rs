@@ -73,6 +73,9 @@ pub struct MemberConfig {
     /// Addresses to use instead of peer URLs.
     #[cfg(test)]
     pub(crate) reach: std::collections::BTreeMap<String, String>,
+    /// Told the addresses of `listen_peers` as soon as they are taken.
+    #[cfg(test)]
+    pub(crate) bound: Option<tokio::sync::mpsc::UnboundedSender<Vec<SocketAddr>>>,
 }
 
 impl MemberConfig {
@@ -106,6 +109,8 @@ impl MemberConfig {
             fatal: FatalHook::default(),
             #[cfg(test)]
             reach: std::collections::BTreeMap::new(),
+            #[cfg(test)]
+            bound: None,
         }
     }
 

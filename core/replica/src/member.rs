@@ -15,11 +15,13 @@ use tokio::task::JoinHandle;
 use crate::barrier::Barrier;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{OpenError, ProposeError, ReadError, ShutdownError};
+use crate::identity;
 use crate::leadership::Leadership;
 use crate::lease::Lessor;
 use crate::lease_calls::{LeaseCalls, Question};
 use crate::maintenance::Maintenance;
-use crate::membership;
+use crate::membership::pass_on::Changes;
+use crate::membership::{self, Change};
 use crate::peer::leader_service::Space;
 use crate::peer::link::Peers;
 use crate::propose::{Origin, Proposer};
@@ -55,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) config: MemberConfig,
     pub(crate) owner: Owner,
     /// See [`Identity`](crate::identity::Identity).
-    #[allow(dead_code)] // until it is published
+    #[allow(dead_code)] // for the tests
     pub(crate) life: u64,
     pub(crate) counters: Arc<Counters>,
     /// Where other members are answered.
@@ -67,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) peers: Peers,
     /// Becomes true when this member learns that it was removed.
     pub(crate) removed: watch::Sender<bool>,
+    pub(crate) changes: Changes,
     pub(crate) raft: Raft,
     pub(crate) log: LogStore,
     pub(crate) published: Published,
@@ -234,27 +237,39 @@ impl Member {
         peer_urls: Vec<String>,
         learner: bool,
     ) -> Result<MemberInfo, MembershipError> {
-        membership::add(&self.0, peer_urls, learner).await
+        let id = identity::random_u64().map_err(|_| MembershipError::Busy)?;
+        let change = Change::Add {
+            id,
+            peer_urls: peer_urls.clone(),
+            learner,
+        };
+        self.0.changes.change(change).await?;
+        Ok(MemberInfo {
+            id,
+            peer_urls,
+            is_learner: learner,
+            ..MemberInfo::default()
+        })
     }
 
     /// Removes a member for good: its id never comes back. A member that is removed while it runs ends.
     pub async fn remove_member(&self, id: u64) -> Result<(), MembershipError> {
-        membership::remove(&self.0, id).await
+        self.0.changes.change(Change::Remove { id }).await
     }
 
     /// Gives a member other peer URLs.
     pub async fn update_member(&self, id: u64, peer_urls: Vec<String>) -> Result<(), MembershipError> {
-        membership::update(&self.0, id, peer_urls).await
+        self.0.changes.change(Change::Update { id, peer_urls }).await
     }
 
     /// Makes a learner a voter, once it has caught up.
     pub async fn promote_member(&self, id: u64) -> Result<(), MembershipError> {
-        membership::promote(&self.0, id).await
+        self.0.changes.change(Change::Promote { id }).await
     }
 
     /// Lets another voter lead, and returns once it does. Only the leader can be asked (as in etcd).
     pub async fn move_leader(&self, id: u64) -> Result<(), MembershipError> {
-        membership::move_leader(&self.0, id).await
+        self.0.changes.move_leader(id).await
     }
 
     /// Waits until this member learns that it was removed from the cluster, for good. It takes no more work then, and

@@ -24,6 +24,9 @@ use crate::lease::Lessor;
 use crate::lease_calls::{Asking, LeaseCalls, LeaseDesk};
 use crate::maintenance::Maintenance;
 use crate::member::Inner;
+use crate::membership::lead::Lead;
+use crate::membership::pass_on::Changes;
+use crate::membership::publish;
 use crate::peer::handshake::Refused;
 use crate::peer::leader_service::Space;
 use crate::peer::link::Peers;
@@ -40,7 +43,7 @@ use crate::stats::Counters;
 use crate::wal::index::next_index;
 use crate::wal::log::Place;
 use crate::wal::writer::Writer;
-use crate::{MemberConfig, bootstrap, checkpoint, identity, peer, restart, wal};
+use crate::{Bootstrap, MemberConfig, bootstrap, checkpoint, identity, peer, restart, wal};
 
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -53,9 +56,14 @@ pub(crate) async fn open(
 ) -> Result<Arc<Inner>, OpenError> {
     config.validate()?;
     let listeners = Listeners::bind(&config.listen_peers)?;
+    #[cfg(test)]
+    if let Some(bound) = &config.bound {
+        let _ = bound.send(listeners.addresses());
+    }
     let settings = config.clone();
     let folder = disk.clone();
     let identity = blocking(move || prepare(&*folder, &settings)).await?;
+    let is_new = identity.is_none();
     let identity = match identity {
         Some(identity) => identity,
         None => {
@@ -66,7 +74,8 @@ pub(crate) async fn open(
         }
     };
     let settings = config.clone();
-    let recovered = blocking(move || recover(disk, &settings, identity)).await?;
+    let mut recovered = blocking(move || recover(disk, &settings, identity)).await?;
+    recovered.is_new = is_new;
     start(config, recovered, listeners, deliver).await
 }
 
@@ -81,6 +90,8 @@ async fn blocking<T: Send + 'static>(
 /// Everything the disk had to say.
 struct Recovered {
     identity: Identity,
+    /// The folder was empty.
+    is_new: bool,
     place: Place,
     log: wal::log::Log,
     snapshots: SnapshotDir,
@@ -140,6 +151,7 @@ fn recover(disk: Arc<dyn Disk>, config: &MemberConfig, identity: Identity) -> Re
     }
     Ok(Recovered {
         identity,
+        is_new: false,
         place,
         log,
         snapshots,
@@ -164,6 +176,7 @@ async fn start(
 ) -> Result<Arc<Inner>, OpenError> {
     let Recovered {
         identity,
+        is_new,
         place,
         log,
         snapshots,
@@ -222,13 +235,22 @@ async fn start(
     let raft = Raft::new(owner.member_id, raft_config, network, log.clone(), state_machine)
         .await
         .map_err(|error| OpenError::Raft(error.to_string()))?;
+    let lead = Lead::new(&config, raft.clone(), counters.clone());
+    let changes = Changes::new(
+        &config,
+        lead.clone(),
+        raft.clone(),
+        peers.clone(),
+        published.clone(),
+        Handle::current(),
+    );
     let listening = listeners.addresses();
     if !raft
         .is_initialized()
         .await
         .map_err(|error| OpenError::Raft(error.to_string()))?
     {
-        let members = bootstrap::first_members(&config, identity).await?;
+        let members = bootstrap::first_members(&config, identity, is_new).await?;
         if let Some(members) = members {
             raft.initialize(members)
                 .await
@@ -258,11 +280,15 @@ async fn start(
         proposer: proposer.clone(),
         desk: desk.clone(),
         space: space.clone(),
+        lead: lead.clone(),
         keep_alive: timing.call,
     };
     // Not before the first membership is in the log: a vote that comes earlier would take its place.
     let mut tasks = peer::server::serve(listeners, &services)?;
     become_ready(&raft, owner.member_id, next_index(wal_state.last)).await?;
+    if is_new && matches!(config.bootstrap, Bootstrap::Existing { .. }) {
+        joined(&published, owner.member_id).await?;
+    }
 
     let maintenance = Maintenance::start(
         &config,
@@ -318,6 +344,14 @@ async fn start(
             owner.member_id,
             counters.clone(),
         ),
+        tokio::spawn(lead.keep_up(Duration::from_millis(config.heartbeat_interval_ms))),
+        tokio::spawn(publish::run(
+            config.clone(),
+            identity,
+            published.clone(),
+            changes.clone(),
+            removed.clone(),
+        )),
         tokio::spawn(revoke_expired(lessor.clone(), proposer.clone())),
         tokio::spawn(maintenance.clone().run(raft.clone())),
         tokio::spawn(watch_raft(raft.clone(), config.fatal.clone())),
@@ -331,6 +365,7 @@ async fn start(
         runtime: Handle::current(),
         peers,
         removed,
+        changes,
         raft,
         log,
         published,
@@ -449,6 +484,22 @@ async fn obey_refusals(
             }
             Refused::AnotherLife(reason) => return fatal.call(&reason),
         }
+    }
+}
+
+/// Waits until a new member's state is one that knows the member: what comes before is older than itself.
+async fn joined(published: &Published, member_id: u64) -> Result<(), OpenError> {
+    let mut applied = published.applied_index();
+    let joined = applied.wait_for(|_| {
+        let membership = published.position().membership;
+        membership.membership().get_node(&member_id).is_some()
+    });
+    match tokio::time::timeout(READY_TIMEOUT, joined).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(OpenError::NotReady {
+            waited_ms: READY_TIMEOUT.as_millis() as u64,
+            state: "the leader has not brought it in".to_owned(),
+        }),
     }
 }
 

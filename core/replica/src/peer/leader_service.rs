@@ -17,6 +17,7 @@ use crate::error::ReadError;
 use crate::forward::{Appended, append};
 use crate::leadership::Leader;
 use crate::lease_calls::Question;
+use crate::membership::wire;
 use crate::peer::convert;
 use crate::peer::handshake::From;
 use crate::peer::server::Services;
@@ -190,9 +191,12 @@ impl leader_server::Leader for LeaderService {
 
     async fn change_membership(
         &self,
-        _request: Request<pb::ChangeMembershipRequest>,
+        request: Request<pb::ChangeMembershipRequest>,
     ) -> Result<Response<pb::ChangeMembershipResponse>, Status> {
-        Err(Status::unimplemented("the membership cannot be changed yet"))
+        let change = wire::to_change(request.into_inner())
+            .ok_or_else(|| Status::unimplemented("this change of the membership is of a newer version"))?;
+        let made = self.services.lead.make(&change).await;
+        Ok(Response::new(wire::from_made(&made)))
     }
 }
 

@@ -93,6 +93,11 @@ impl Peers {
         &self.0.counters
     }
 
+    /// This member's own id.
+    pub(crate) fn own_id(&self) -> u64 {
+        self.0.identity.owner.member_id
+    }
+
     /// The peer with this id; `node` is what Raft knows of it, when it is Raft that asks.
     pub(crate) fn peer(&self, id: u64, node: Option<&MemberNode>) -> Arc<Peer> {
         let peer = lock(&self.0.peers)

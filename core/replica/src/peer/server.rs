@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::leadership::{Contact, Leadership};
 use crate::lease_calls::LeaseDesk;
 use crate::membership;
+use crate::membership::lead::Lead;
 use crate::peer::convert;
 use crate::peer::handshake::Gate;
 use crate::peer::leader_service::{LeaderService, Space};
@@ -70,6 +71,7 @@ pub(crate) struct Services {
     pub(crate) proposer: Proposer,
     pub(crate) desk: LeaseDesk,
     pub(crate) space: Space,
+    pub(crate) lead: Lead,
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may take.
     pub(crate) keep_alive: Duration,
 }

@@ -1,6 +1,7 @@
 //! Several members in one process.
 
 mod forward;
+mod membership;
 mod partition;
 mod proxy;
 mod refusal;

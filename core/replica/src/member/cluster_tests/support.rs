@@ -100,10 +100,32 @@ impl Cluster {
     }
 
     pub(super) async fn open_with(&mut self, member: usize, config: MemberConfig) {
-        let opened = Member::open(config).await.unwrap();
-        let address = opened.peer_addresses()[0];
-        self.lead_to(member, Some(address));
-        self.members[member] = Some(opened);
+        self.try_open(member, config).await.unwrap();
+    }
+
+    /// Gives a member that has ended an empty folder.
+    pub(super) fn wipe(&mut self, member: usize) {
+        assert!(self.members[member].is_none());
+        self.dirs[member] = tempfile::tempdir().unwrap();
+    }
+
+    /// Opens a member that may be refused.
+    pub(super) async fn try_open(
+        &mut self,
+        member: usize,
+        mut config: MemberConfig,
+    ) -> Result<(), crate::OpenError> {
+        let (sender, mut bound) = tokio::sync::mpsc::unbounded_channel();
+        config.bound = Some(sender);
+        // One that joins must be reached before it is open.
+        let reachable = async {
+            if let Some(addresses) = bound.recv().await {
+                self.lead_to(member, addresses.first().copied());
+            }
+        };
+        let (opened, ()) = tokio::join!(Member::open(config), reachable);
+        self.members[member] = Some(opened?);
+        Ok(())
     }
 
     fn lead_to(&self, member: usize, address: Option<std::net::SocketAddr>) {
