@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BUILD := build
 
-.PHONY: help setup build demo demo-stop test soak bench-php bench fmt clean
+.PHONY: help setup build demo demo-stop test soak bench-php bench-cluster bench fmt clean
 
 help:
 	@echo "make demo       a PHP shop on cfgstore: php-fpm, nginx, a watcher, a lock"
@@ -13,6 +13,7 @@ help:
 	@echo "make soak       the same tests over many more seeds, for hours"
 	@echo "make bench      speed of the store, the log and the mirror"
 	@echo "make bench-php  nanoseconds of a read in PHP, beside its peers"
+	@echo "make bench-cluster  three members beside three of etcd, under one load (MODE=full: longer, a million keys)"
 
 setup:
 	@scripts/setup.sh
@@ -34,6 +35,9 @@ soak: setup
 
 bench-php: build
 	@php-ext/bench/bench.sh
+
+bench-cluster: build
+	@scripts/bench-cluster.sh $(MODE)
 
 bench: setup
 	@scripts/bench.sh

@@ -1,10 +1,10 @@
 //! The least of HTTP/1.1 that loads a server: one keep-alive connection, GET, Content-Length or chunked bodies.
 
 use std::io::{BufRead, BufReader, Read, Result, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// One keep-alive connection to loopback.
+/// One keep-alive connection.
 #[derive(Debug)]
 pub struct HttpConnection {
     stream: BufReader<TcpStream>,
@@ -22,7 +22,12 @@ pub struct HttpResponse {
 impl HttpConnection {
     /// Connects to a port on 127.0.0.1.
     pub fn open(port: u16) -> Result<HttpConnection> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        HttpConnection::open_at(("127.0.0.1", port))
+    }
+
+    /// Connects to an address.
+    pub fn open_at(address: impl ToSocketAddrs) -> Result<HttpConnection> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(HttpConnection {

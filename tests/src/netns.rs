@@ -33,6 +33,8 @@ pub struct Bridge {
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    /// Its interface's other end, on the bridge.
+    outer: String,
     address: Ipv4Addr,
 }
 
@@ -59,7 +61,7 @@ impl Bridge {
             })
             .expect("a free net in 198.18.0.0/15");
         let bridge = Bridge {
-            name: format!("cfgt{pid}-{number}"),
+            name: format!("cf{pid}-{number}"),
             net,
             namespaces: 0,
         };
@@ -80,16 +82,17 @@ impl Bridge {
         let [a, b, c] = self.net;
         let namespace = Namespace {
             name: format!("{}-{number}", self.name),
+            // At most 15 bytes, as all names of interfaces.
+            outer: format!("{}v{number}", self.name),
             address: Ipv4Addr::new(a, b, c, 10 + number),
         };
         let name = namespace.name.as_str();
         ip(&["netns", "add", name]);
-        // The outer end is named for the namespace, at most 15 bytes.
-        let outer = format!("{}v{number}", self.name.trim_start_matches("cfg"));
+        let outer = namespace.outer.as_str();
         ip(&[
-            "link", "add", &outer, "type", "veth", "peer", "name", "eth0", "netns", name,
+            "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", name,
         ]);
-        ip(&["link", "set", &outer, "master", &self.name, "up"]);
+        ip(&["link", "set", outer, "master", &self.name, "up"]);
         ip(&[
             "-n",
             name,
@@ -160,6 +163,8 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // The kernel keeps a namespace, and so its interface, until the last connection that ended in it is forgotten.
+        let _ = Command::new("ip").args(["link", "del", &self.outer]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
     }
 }
@@ -167,8 +172,9 @@ impl Drop for Namespace {
 /// Removes bridges and namespaces of test processes that are gone.
 fn remove_left_behind() {
     let gone = |name: &str| {
-        let pid = name.strip_prefix("cfgt").and_then(|rest| rest.split('-').next());
-        pid.is_some_and(|pid| !pid.is_empty() && !Path::new("/proc").join(pid).exists())
+        let pid = name.strip_prefix("cf").and_then(|rest| rest.split('-').next());
+        let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
+        pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
     };
     for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -16,6 +16,7 @@ pub use client::{Calls, MemberClient, Read};
 pub use member::Member;
 pub use ports::Port;
 
+use crate::http::HttpConnection;
 use crate::netns::Bridge;
 use crate::process::Process;
 use member::ClusterFlags;
@@ -35,10 +36,11 @@ pub enum Kind {
 
 impl Kind {
     /// What the scenarios run: cfgstored; etcd when `CFGSTORE_TEST_CLUSTER=etcd`, which proves the scenarios themselves.
+    /// For now etcd is the default, until followers forward writes.
     pub fn under_test() -> Kind {
         match std::env::var("CFGSTORE_TEST_CLUSTER").as_deref() {
-            Ok("etcd") => Kind::Etcd,
-            Ok("cfgstored") | Err(_) => Kind::Cfgstored,
+            Ok("etcd") | Err(_) => Kind::Etcd,
+            Ok("cfgstored") => Kind::Cfgstored,
             Ok(other) => panic!("CFGSTORE_TEST_CLUSTER is {other:?}: set it to etcd or cfgstored"),
         }
     }
@@ -368,7 +370,7 @@ impl Cluster {
     pub fn leader(&self) -> usize {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(leader) = self.agreed_leader() {
+            if let Some(leader) = self.agreed_leader(self.running()) {
                 return leader;
             }
             assert!(Instant::now() < deadline, "no leader in a minute");
@@ -376,8 +378,18 @@ impl Cluster {
         }
     }
 
-    fn agreed_leader(&self) -> Option<usize> {
-        let running = self.running();
+    /// The member that leads, if the members with these client addresses agree and it is one of them.
+    pub fn leader_of(&self, endpoints: &[String]) -> Option<usize> {
+        let mut asked = self.running();
+        asked.retain(|&index| {
+            endpoints
+                .iter()
+                .any(|url| url == self.members[index].client_url())
+        });
+        self.agreed_leader(asked)
+    }
+
+    fn agreed_leader(&self, running: Vec<usize>) -> Option<usize> {
         let mut votes = Vec::new();
         let mut ids = Vec::new();
         for &index in &running {
@@ -392,6 +404,23 @@ impl Cluster {
         let agree = votes.iter().filter(|&&vote| vote == (term, leader)).count();
         let found = ids.iter().find(|(id, _)| *id == leader && leader != 0)?;
         (agree * 2 > self.present().len()).then_some(found.1)
+    }
+
+    /// The sum of a metric's values at a member's `/metrics`; 0 if there is none of this name.
+    ///
+    /// # Panics
+    /// When the member does not answer.
+    pub fn metric(&self, index: usize, name: &str) -> f64 {
+        let address = self.members[index].client_url().trim_start_matches("http://");
+        let connected = HttpConnection::open_at(address);
+        let answer = connected.and_then(|mut connection| connection.get("/metrics"));
+        let text = answer.expect("the member's metrics").body;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            matches!(rest.chars().next(), Some(' ' | '{'))
+                .then_some(rest.rsplit(' ').next()?.parse::<f64>().ok()?)
+        });
+        values.sum()
     }
 
     /// Any running member that does not lead.

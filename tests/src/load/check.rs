@@ -173,3 +173,96 @@ fn check_watcher(seen: &Seen, gone: bool, content: &Content, faults: &mut Vec<St
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::LoadOptions;
+    use super::*;
+
+    fn key(number: u64) -> Bytes {
+        format!("{PREFIX}u/0/{number}").into()
+    }
+
+    /// Keys 1 to `count`, each written once, at the revision ten above its number.
+    fn content(count: u64) -> Content {
+        let kv = |number: u64| KeyValue {
+            key: key(number),
+            version: 1,
+            mod_revision: 10 + number as i64,
+            ..Default::default()
+        };
+        (1..=count).map(|number| (key(number), kv(number))).collect()
+    }
+
+    fn uniques(fates: &[Fate], content: &Content) -> Vec<String> {
+        let shared = Shared::new(&[], LoadOptions::default());
+        for (fate, number) in fates.iter().zip(1..) {
+            shared.uniques.lock().unwrap().insert(key(number), *fate);
+        }
+        let mut faults = Vec::new();
+        check_uniques(&shared, content, &mut LoadReport::default(), &mut faults);
+        faults
+    }
+
+    #[test]
+    fn writes_are_there_once_or_not_at_all() {
+        use Fate::{Acknowledged, Refused, Unknown};
+        assert!(uniques(&[Acknowledged(11), Unknown], &content(1)).is_empty());
+        assert!(uniques(&[Acknowledged(11), Unknown], &content(2)).is_empty());
+        assert!(uniques(&[Refused], &content(0)).is_empty());
+        for (fates, content, text) in [
+            (vec![Acknowledged(11), Acknowledged(12)], content(1), "is lost"),
+            (vec![Acknowledged(12)], content(1), "is at 11"),
+            (vec![Refused], content(1), "was refused and is there"),
+        ] {
+            let faults = uniques(&fates, &content);
+            assert!(faults.len() == 1 && faults[0].contains(text), "{faults:?}");
+        }
+        let mut twice = content(1);
+        twice.get_mut(&key(1)).unwrap().version = 2;
+        assert!(uniques(&[Unknown], &twice)[0].contains("applied 2 times"));
+    }
+
+    #[test]
+    fn a_read_goes_back_behind_nothing_that_was_known() {
+        let register = Register::default();
+        register.issued.store(5, Ordering::SeqCst);
+        register.refused.lock().unwrap().insert(4);
+        assert_eq!(register.fault(3, 3), None);
+        assert_eq!(register.fault(5, 3), None);
+        for wrong in [2, 4, 6] {
+            assert!(register.fault(wrong, 3).is_some(), "{wrong}");
+        }
+    }
+
+    fn watched(numbers: &[u64], gaps: &[(i64, i64)], gone: bool) -> Vec<String> {
+        let seen = Seen {
+            endpoint: "here".to_owned(),
+            events: numbers
+                .iter()
+                .map(|&number| (10 + number as i64, key(number)))
+                .collect(),
+            gaps: gaps.to_vec(),
+            reconnects: 0,
+            complete: !gone,
+        };
+        let mut faults = Vec::new();
+        check_watcher(&seen, gone, &content(3), &mut faults);
+        faults
+    }
+
+    #[test]
+    fn a_watcher_misses_only_what_a_notice_names() {
+        assert!(watched(&[1, 2, 3], &[], false).is_empty());
+        assert!(watched(&[1, 3], &[(12, 13)], false).is_empty());
+        assert!(
+            watched(&[1, 2], &[], true).is_empty(),
+            "it went away before the third"
+        );
+        assert_eq!(watched(&[1, 3], &[], false).len(), 1);
+        assert_eq!(watched(&[1, 3], &[(13, 14)], false).len(), 1);
+        assert_eq!(watched(&[1, 2, 2, 3], &[], false).len(), 1);
+        assert_eq!(watched(&[2], &[], true).len(), 1, "it missed the first");
+        assert_eq!(watched(&[1, 2, 3, 4], &[], false).len(), 1, "there is no fourth");
+    }
+}

@@ -92,6 +92,18 @@ impl Load {
     /// # Panics
     /// When the cluster does not take the first writes.
     pub fn start(endpoints: &[String], options: LoadOptions) -> Load {
+        let load = Load::without_watchers(endpoints, options);
+        for endpoint in endpoints {
+            load.watch(endpoint);
+        }
+        load
+    }
+
+    /// Starts load over these members, and no watcher yet.
+    ///
+    /// # Panics
+    /// When the cluster does not take the first writes.
+    pub fn without_watchers(endpoints: &[String], options: LoadOptions) -> Load {
         let shared = Arc::new(Shared::new(endpoints, options));
         let (commands, received) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
@@ -104,16 +116,12 @@ impl Load {
             let shared = shared.clone();
             move || runtime.block_on(run(shared, received, stopped))
         });
-        let load = Load {
+        Load {
             shared,
             commands,
             stop,
             thread: Some(thread),
-        };
-        for endpoint in endpoints {
-            load.watch(endpoint);
         }
-        load
     }
 
     /// Spreads the load over other members from now on.
