@@ -45,7 +45,8 @@ namespace Cfgstore {
          * Connects to nothing yet.
          *
          * @param string|null                $prefix    Put before every key, for example `/shop/prod/`. Default: `cfgstore.prefix`.
-         * @param string|array<string>|null  $endpoints `unix:///path` of an agent, or `http://host:port` of members. Default:
+         * @param string|array<string>|null  $endpoints `unix:///path` of an agent, or `http://host:port` of members, of cfgstore or of
+         *                                              etcd, through an agent that is started on this host. Default:
          *                                              `cfgstore.endpoints`, and if that is empty the embedded store of this host.
          * @param float|null                 $timeout   Bound of one call in seconds. Default: `cfgstore.timeout`.
          *

@@ -47,6 +47,7 @@ step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
 step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
 step "deployment guide"            scripts/test-guides.py compose
 step "demo"                        scripts/test-demo.sh
+step "demo against an etcd"        scripts/test-demo-endpoints.sh
 
 echo
 echo "took $((SECONDS - started)) s"

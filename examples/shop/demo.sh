@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The shop on cfgstore: php-fpm behind nginx, with nothing but extension=cfgstore.so and one data folder.
 # usage: demo.sh start|stop      (make demo, make demo-stop)
+#   ENDPOINTS  http://host:port,… of members, of cfgstore or of etcd, to use instead of the embedded store
 set -euo pipefail
 
 shop=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +13,8 @@ export CFGSTORE_DATA_DIR="$run/store"                           # cfgctl and cfg
 export PHP_INI_SCAN_DIR=":$run/php.d"                           # the system's PHP settings, and ours
 export ETCDCTL_API=3
 php=php8.2
+endpoints=${ENDPOINTS:-}
+[ -z "$endpoints" ] || export CFGSTORE_ENDPOINTS=$endpoints           # cfgctl goes to the members then
 
 stop() {
     for pid_file in "$run"/{nginx,php-fpm,watch}.pid; do
@@ -32,8 +35,15 @@ show() { # show COMMAND…: as it would be typed, then what it prints
 }
 page() { curl --silent --fail --max-time 10 "http://127.0.0.1:$port/"; }
 field() { page | sed -n "s/.*id=\"$1\">\(.*\)/\1/p"; }
+soon() { # soon COMMAND…: true once it is. A write at a member is on the way to this host for a moment; one at its socket is there.
+    local tries
+    for tries in {1..100}; do "$@" && return; [ -n "$endpoints" ] || break; sleep 0.05; done
+    return 1
+}
+shows() { [ "$(field "$1")" = "$2" ]; }
+says() { [ "$(page | grep -c -- "$1")" -gt 0 ]; }
 expect() { # expect FIELD VALUE: what the page shows at the next request
-    local got; got=$(field "$1")
+    local got; soon shows "$1" "$2" || true; got=$(field "$1")
     [ "$got" = "$2" ] || { echo "demo: the page shows $1 as '$got', not '$2'" >&2; exit 1; }
     printf '  the page now says: %s = %s\n' "$1" "$got"
 }
@@ -57,10 +67,15 @@ cfgstore.cfgstored=$build/cfgstored
 cfgstore.data_dir=$run/store
 cfgstore.prefix=/shop/
 INI
+    [ -z "$endpoints" ] || echo "cfgstore.endpoints=$endpoints" >>"$run/php.d/cfgstore.ini"
     fill "$shop/php-fpm.conf.in" "$fpm_user" >"$run/php-fpm.conf"
     fill "$shop/nginx.conf.in" "$nginx_user" >"$run/nginx.conf"
 
-    say "1. The shop's configuration goes in. The first PHP process starts the store: no server was set up."
+    if [ -z "$endpoints" ]; then
+        say "1. The shop's configuration goes in. The first PHP process starts the store: no server was set up."
+    else
+        say "1. The shop's configuration goes in. The first PHP process starts this host's agent for $endpoints."
+    fi
     show $php "$shop/load.php" "$shop/config"
 
     say "2. php-fpm behind nginx serves a page that reads it."
@@ -72,9 +87,9 @@ INI
     $php "$shop/watch.php" >"$run/watch.log" 2>&1 & echo $! >"$run/watch.pid"
     await "$run/watch.log" "watching from revision"
     show "$build/cfgctl" put /shop/theme '{"banner": "Winter sale", "colour": "#0b5394"}'
-    [ "$(page | grep -c 'Winter sale')" -gt 0 ] || { echo "demo: the page does not show the new banner" >&2; exit 1; }
+    soon says 'Winter sale' || { echo "demo: the page does not show the new banner" >&2; exit 1; }
     echo "  the page now says: Winter sale"
-    show etcdctl --endpoints="unix://$CFGSTORE_DATA_DIR/cfgstore.sock" put /shop/features '{"express_checkout": false, "gift_cards": true}'
+    show etcdctl --endpoints="${endpoints:-unix://$CFGSTORE_DATA_DIR/cfgstore.sock}" put /shop/features '{"express_checkout": false, "gift_cards": true}'
     expect gift_cards on
     expect express_checkout off
     await "$run/watch.log" "gift_cards"
@@ -94,8 +109,8 @@ INI
     say "Done: a page of php-fpm reads its configuration from shared memory; what changes is there at the next request."
     cat <<END
   Look:        http://127.0.0.1:$port/
-  Change it:   CFGSTORE_DATA_DIR=$run/store $build/cfgctl put /shop/theme '{"banner": "Hello", "colour": "#900"}'
-  or:          ETCDCTL_API=3 etcdctl --endpoints=unix://$run/store/cfgstore.sock get --prefix /shop/
+  Change it:   CFGSTORE_DATA_DIR=$run/store CFGSTORE_ENDPOINTS=$endpoints $build/cfgctl put /shop/theme '{"banner": "Hello", "colour": "#900"}'
+  or:          ETCDCTL_API=3 etcdctl --endpoints=${endpoints:-unix://$run/store/cfgstore.sock} get --prefix /shop/
   Watch it:    tail -f $run/watch.log
   In PHP:      PHP_INI_SCAN_DIR=:$run/php.d $php -r 'print_r((new Cfgstore\Client())->get("database"));'
   Stop it:     make demo-stop        (the data stays in $run/store; make demo runs it again)

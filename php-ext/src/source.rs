@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cfgstore_client::blocking::{Client, Mode};
-use cfgstore_client::{Address, Error, ErrorKind, Options, Status};
+use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, Options};
 use cfgstore_mirror::{Reader, Snapshot};
 
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
@@ -41,20 +41,13 @@ pub struct Settings {
     pub autostart: bool,
 }
 
-/// Where the reads of a source come from.
-enum MirrorPlace {
-    /// This path.
-    Path(PathBuf),
-    /// Nowhere: the members are remote and no agent of this host mirrors them.
-    None,
-}
-
 /// See the module. One per distinct settings and thread.
 pub struct Source {
     /// By their call timeout, the most recently used last.
     clients: Vec<Client>,
     options: Options,
-    place: MirrorPlace,
+    /// The mirror's folder, or a link to it.
+    place: PathBuf,
     reader: Option<Reader>,
     snapshot: Option<Arc<Snapshot>>,
     view: u64,
@@ -63,7 +56,7 @@ pub struct Source {
     revive_not_before: Option<Instant>,
     trouble: Option<String>,
     data_dir: PathBuf,
-    socket: Option<PathBuf>,
+    socket: PathBuf,
     key: Vec<u8>,
 }
 
@@ -86,7 +79,11 @@ pub struct View {
 impl Source {
     /// Reads and connects to nothing.
     pub fn new(settings: Settings) -> Result<Source, Error> {
-        let address = Address::parse(&settings.endpoints)?;
+        let address = match Address::parse(&settings.endpoints)? {
+            // Reads come from this host's memory, so members are always reached through an agent.
+            Address::Members(members) => Address::Agent(members),
+            address => address,
+        };
         let options = Options {
             address,
             data_dir: settings.data_dir,
@@ -96,18 +93,14 @@ impl Source {
             client_name: "php".into(),
             ..Options::default()
         };
-        let place = match (&options.address, settings.mirror_dir) {
-            (_, Some(path)) => MirrorPlace::Path(path),
-            (Address::Embedded, None) => MirrorPlace::Path(options.host_paths().mirror_link()),
-            // An agent's socket and the link to its mirror lie in one folder.
-            (Address::Unix(socket), None) => MirrorPlace::Path(socket.with_file_name("mirror")),
-            (Address::Members(_) | Address::Agent(_), None) => MirrorPlace::None,
-        };
         let socket = match &options.address {
-            Address::Embedded => Some(options.host_paths().socket()),
-            Address::Unix(socket) => Some(socket.clone()),
-            Address::Members(_) | Address::Agent(_) => None,
+            Address::Unix(socket) => socket.clone(),
+            Address::Embedded | Address::Agent(_) | Address::Members(_) => options.host_paths().socket(),
         };
+        // An agent's socket and the link to its mirror lie in one folder.
+        let place = settings
+            .mirror_dir
+            .unwrap_or_else(|| socket.with_file_name("mirror"));
         // Says what is wrong with the options before anything is asked of them.
         Client::new(options.clone(), Mode::NoThread)?;
         Ok(Source {
@@ -160,18 +153,15 @@ impl Source {
         self.reader.as_ref().map(Reader::dir)
     }
 
-    /// The data folder, and the socket of the agent in it or elsewhere; no socket for remote members.
-    pub fn paths(&self) -> (&Path, Option<&Path>) {
-        (&self.data_dir, self.socket.as_deref())
+    /// The data folder, and the socket of the agent in it or elsewhere.
+    pub fn paths(&self) -> (&Path, &Path) {
+        (&self.data_dir, &self.socket)
     }
 
     /// Opens the mirror if it is there and readable, without starting or waiting for anything.
     pub fn peek(&mut self) {
-        let MirrorPlace::Path(path) = &self.place else {
-            return;
-        };
         if self.reader.is_none() {
-            match Reader::open(path) {
+            match Reader::open(&self.place) {
                 Ok(reader) => self.reader = Some(reader),
                 Err(error) => self.trouble = Some(error.to_string()),
             }
@@ -235,14 +225,7 @@ impl Source {
 
     /// Sees to it that `reader` is open on the mirror that the path names now.
     fn attach(&mut self, now_ms: u64, timeout: Duration) -> Result<(), Error> {
-        let MirrorPlace::Path(path) = &self.place else {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "reads need an agent's mirror on this host, and cfgstore.endpoints names remote members: \
-                 name the agent's socket (unix:///path), or set cfgstore.mirror_dir",
-            ));
-        };
-        let path = path.clone();
+        let path = self.place.clone();
         if self.reader.is_none() {
             self.reader = Some(self.open_first(&path, timeout)?);
         }
@@ -290,30 +273,30 @@ impl Source {
         if missing.kind != ErrorKind::NotSynced {
             return Err(missing);
         }
-        let told = self.ask_agent(timeout)?.agent.map(|agent| agent.mirror_dir);
+        let told = self.ask_agent(timeout)?.map(|agent| agent.mirror_dir);
         if let Ok(reader) = Reader::open(path) {
             return Ok(reader);
         }
         // The agent behind a socket of another name keeps its mirror elsewhere.
         let told = told.filter(|told| !told.as_os_str().is_empty()).ok_or(missing)?;
         let reader = Reader::open(&told).map_err(|error| from_mirror(&error))?;
-        self.place = MirrorPlace::Path(told);
+        self.place = told;
         Ok(reader)
     }
 
     fn starts_the_store(&self) -> bool {
-        self.options.autostart && matches!(self.options.address, Address::Embedded)
+        self.options.autostart && matches!(self.options.address, Address::Embedded | Address::Agent(_))
     }
 
-    /// Asks the agent how it is, which starts the embedded store if nothing answers. Where nothing can be started, a read does
+    /// Asks the agent how it is, not the members behind it, which starts one if nothing answers. Where nothing can be started, a read does
     /// not wait long for somebody else to do it.
-    fn ask_agent(&mut self, timeout: Duration) -> Result<Status, Error> {
+    fn ask_agent(&mut self, timeout: Duration) -> Result<Option<AgentStatus>, Error> {
         let timeout = if self.starts_the_store() {
             timeout
         } else {
             timeout.min(LONGEST_QUESTION)
         };
-        self.client(timeout)?.status()
+        self.client(timeout)?.agent_status()
     }
 
     /// Starts the embedded store again when nothing answers on its socket. Reads go on whatever comes of it.
@@ -326,9 +309,22 @@ impl Source {
         }
         self.revive_not_before = Some(Instant::now() + REVIVE_PAUSE);
         match self.ask_agent(timeout) {
+            // It answers, but may have trouble with the members.
+            Ok(Some(agent)) if !agent.trouble.is_empty() => self.trouble = Some(agent.trouble),
             Ok(_) => self.trouble = None,
             Err(error) => self.trouble = Some(error.message),
         }
+    }
+
+    /// Why nothing was ever published: what the agent says about its members, if it can be asked.
+    fn never_published(&mut self, mut error: Error) -> Error {
+        if error.kind == ErrorKind::NotSynced
+            && let Ok(Some(agent)) = self.ask_agent(LONGEST_QUESTION)
+            && !agent.trouble.is_empty()
+        {
+            error.message = format!("{}; its agent says: {}", error.message, agent.trouble);
+        }
+        error
     }
 
     /// Takes the newest snapshot; gives the generation word as it was before.
@@ -363,7 +359,10 @@ impl Source {
                 }
             }
             Err(error) if self.snapshot.is_some() => self.trouble = Some(error.to_string()),
-            Err(error) => return Err(from_mirror(&error)),
+            Err(error) => {
+                let error = from_mirror(&error);
+                return Err(self.never_published(error));
+            }
         }
         Ok(seen)
     }

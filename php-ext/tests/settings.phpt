@@ -22,7 +22,8 @@ foreach (['ftp://x', 'http://', 'unix://relative', 'https://a', 'http://a:b', ['
 }
 echo failure(fn () => new Cfgstore\Client(timeout: -1.0)), "\n";
 echo failure(fn () => new Cfgstore\Client(timeout: NAN)), "\n";
-echo failure(fn () => (new Cfgstore\Client(endpoints: 'http://127.0.0.1:1', timeout: 0.2))->get('a')), "\n";
+echo php('try { (new Cfgstore\Client(endpoints: "http://127.0.0.1:1", timeout: 0.2))->get("a"); } catch (Exception $e) { echo get_class($e), ": ", $e->getMessage(); }',
+    ['cfgstore.autostart' => 0]), "\n";
 echo failure(fn () => (new Cfgstore\Client(endpoints: 'unix:///nowhere/cfgstore.sock', timeout: 0.2))->get('a')), "\n";
 $client = (new ReflectionClass('Cfgstore\Client'));
 echo failure(fn () => $client->newInstanceWithoutConstructor()), "\n";
@@ -74,7 +75,7 @@ InvalidArgumentException: %s
 TypeError: Cfgstore\Client::__construct(): Argument #2 ($endpoints) must contain strings only, int given
 InvalidArgumentException: timeout is -1; expected a number of seconds from 0 to 86400
 InvalidArgumentException: timeout is NAN; expected a number of seconds from 0 to 86400
-UnsupportedException: reads need an agent's mirror on this host, %s
+Cfgstore\Exception\UnavailableException: %s/agents/%s; start cfgstored --endpoints http://127.0.0.1:1 --data-dir %s/agents/%s, or turn autostart on
 UnavailableException: %s
 ReflectionException: Class Cfgstore\Client is an internal class marked as final that cannot be instantiated without invoking its constructor
 ok - constructed again

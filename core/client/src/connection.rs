@@ -18,6 +18,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderValue, Request, Response, Uri};
 use tower::Service;
 
+use crate::address::{Address, MemberAddress};
 use crate::autostart::Autostart;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
@@ -188,6 +189,8 @@ pub(crate) struct Connections {
     endpoints: Vec<Endpoint>,
     setup: Setup,
     autostart: Option<Autostart>,
+    /// What serves there, to be named to who has to start it.
+    program: String,
     shared: Mutex<Option<Connection>>,
     /// Held while the shared connection is made, so that calls wait for one instead of making many.
     connecting: tokio::sync::Mutex<()>,
@@ -210,6 +213,15 @@ impl Connections {
                 connect_timeout: options.connect_timeout,
             },
             autostart: Autostart::of(options),
+            program: match &options.address {
+                Address::Agent(members) => {
+                    let urls: Vec<String> = members.iter().map(MemberAddress::url).collect();
+                    let folder = options.host_paths();
+                    let folder = folder.data_dir().display();
+                    format!("cfgstored --endpoints {} --data-dir {folder}", urls.join(","))
+                }
+                Address::Embedded | Address::Unix(_) | Address::Members(_) => "cfgstored".to_owned(),
+            },
             shared: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             preferred: AtomicUsize::new(0),
@@ -344,9 +356,11 @@ impl Connections {
             None => String::new(),
         };
         let next = match self.endpoints[0] {
-            Endpoint::Unix(_) if self.autostart.is_none() => "; start cfgstored, or turn autostart on",
-            Endpoint::Unix(_) => "",
-            Endpoint::Tcp(_) => "; are the members running, and is the address right?",
+            Endpoint::Unix(_) if self.autostart.is_none() => {
+                format!("; start {}, or turn autostart on", self.program)
+            }
+            Endpoint::Unix(_) => String::new(),
+            Endpoint::Tcp(_) => "; are the members running, and is the address right?".to_owned(),
         };
         Error::new(
             ErrorKind::Unavailable,

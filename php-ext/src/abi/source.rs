@@ -96,7 +96,7 @@ pub struct CoreStatus {
     pub agent_pid: u32,
     /// Data folder. Valid until the store is closed.
     pub data_dir: CoreBytes,
-    /// The agent's socket; empty when remote members are named. Valid until the store is closed.
+    /// The agent's socket. Valid until the store is closed.
     pub socket: CoreBytes,
     /// The mirror's folder; empty when none was found. Valid until the next view.
     pub mirror_dir: CoreBytes,
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn cfgstore_core_status(source: *const CoreSource, status:
         silent_ms: source.silent_ms(),
         agent_pid: source.publisher_pid(),
         data_dir: path_bytes(Some(data_dir)),
-        socket: path_bytes(socket),
+        socket: path_bytes(Some(socket)),
         mirror_dir: path_bytes(source.mirror_dir()),
         trouble: source
             .trouble()
