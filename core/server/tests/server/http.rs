@@ -50,6 +50,50 @@ async fn a_healthy_member_says_so() {
 }
 
 #[tokio::test]
+async fn an_alarm_makes_a_member_unhealthy() {
+    use cfgstore_proto::etcdserverpb::{AlarmRequest, AlarmType, alarm_request::AlarmAction};
+    let server = TestServer::start().await;
+    let mut http = HttpClient::connect(&server).await;
+    let raise = |alarm: AlarmType| AlarmRequest {
+        action: AlarmAction::Activate.into(),
+        member_id: 7,
+        alarm: alarm.into(),
+    };
+    server
+        .maintenance()
+        .alarm(raise(AlarmType::Nospace))
+        .await
+        .unwrap();
+    let health = http.get("/health").await;
+    assert_eq!(
+        (health.status, health.body.as_str()),
+        (503, "{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}\n")
+    );
+    assert_eq!(http.get("/health?exclude=NOSPACE").await.status, 200);
+    assert_eq!(http.get("/readyz").await.status, 200);
+
+    server
+        .maintenance()
+        .alarm(raise(AlarmType::Corrupt))
+        .await
+        .unwrap();
+    assert_eq!(
+        http.get("/health?exclude=NOSPACE").await.json()["reason"],
+        "ALARM CORRUPT"
+    );
+    let ready = http.get("/readyz").await;
+    assert_eq!(ready.status, 503);
+    assert!(
+        ready
+            .body
+            .starts_with("[-]data_corruption failed: alarm activated: CORRUPT\n[+]serializable_read ok\n"),
+        "{}",
+        ready.body
+    );
+    assert_eq!(http.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
 async fn methods_and_paths_that_are_not_there_are_refused_as_etcd_does() {
     let server = TestServer::start().await;
     let mut http = HttpClient::connect(&server).await;
