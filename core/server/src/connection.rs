@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 use crate::authority::{Filter, Protocol};
 use crate::metrics::Traffic;
+use crate::outgoing::Outgoing;
 
 /// Bytes read at once while the filter is at work.
 const FILTERED_READ_BYTES: usize = 4_096;
@@ -23,6 +24,8 @@ pub(crate) struct Connection {
     socket: Socket,
     /// `None` once there is nothing to look at any more: the usual case after the first request.
     filter: Option<Box<Filtered>>,
+    /// What is sent, once that is gathered.
+    outgoing: Option<Outgoing>,
     /// Where bytes are counted, once the client is known to speak gRPC.
     traffic: Option<Arc<Traffic>>,
     /// Its place among the connections that may be open at once.
@@ -33,6 +36,9 @@ pub(crate) struct Connection {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Their reading ends, while the others belong to [`Outgoing`].
+    TcpReading(tcp::OwnedReadHalf),
+    UnixReading(unix::OwnedReadHalf),
 }
 
 /// The filter, and what has passed it and was not yet asked for.
@@ -56,14 +62,34 @@ impl Connection {
         Connection {
             socket,
             filter: Some(Box::default()),
+            outgoing: None,
             traffic: None,
             _place: place,
         }
     }
 
-    /// Counts bytes from here on.
-    pub fn count(&mut self, traffic: Arc<Traffic>) {
+    /// Counts bytes from here on, and gathers what is sent: for a client that has many answers ready at a time.
+    pub fn gather(mut self, traffic: Arc<Traffic>) -> Connection {
+        let (socket, outgoing) = match self.socket {
+            Socket::Tcp(stream) => {
+                let (reading, writing) = stream.into_split();
+                (Socket::TcpReading(reading), Outgoing::spawn(writing))
+            }
+            Socket::Unix(stream) => {
+                let (reading, writing) = stream.into_split();
+                (Socket::UnixReading(reading), Outgoing::spawn(writing))
+            }
+            gathered => {
+                return Connection {
+                    socket: gathered,
+                    ..self
+                };
+            }
+        };
+        self.socket = socket;
+        self.outgoing = Some(outgoing);
         self.traffic = Some(traffic);
+        self
     }
 
     fn count_sent(&self, written: &Poll<io::Result<usize>>) {
@@ -130,8 +156,23 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::TcpReading(half) => Pin::new(half).poll_read(cx, buf),
+            Socket::UnixReading(half) => Pin::new(half).poll_read(cx, buf),
         }
     }
+
+    /// What can be written to; `None` once that is taken away.
+    fn writing(&mut self) -> Option<&mut (dyn AsyncWrite + Unpin)> {
+        match self {
+            Socket::Tcp(stream) => Some(stream),
+            Socket::Unix(stream) => Some(stream),
+            Socket::TcpReading(_) | Socket::UnixReading(_) => None,
+        }
+    }
+}
+
+fn gone<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
 }
 
 impl AsyncRead for Connection {
@@ -167,13 +208,7 @@ impl Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = match &mut this.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
-        this.count_sent(&written);
-        written
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -182,32 +217,34 @@ impl AsyncWrite for Connection {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        let written = match (&mut this.outgoing, this.socket.writing()) {
+            (Some(outgoing), _) => outgoing.poll_write(cx, bufs),
+            (None, Some(socket)) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            (None, None) => gone(),
         };
         this.count_sent(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.is_write_vectored(),
-            Socket::Unix(stream) => stream.is_write_vectored(),
-        }
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        let this = self.get_mut();
+        match (&mut this.outgoing, this.socket.writing()) {
+            (Some(outgoing), _) => outgoing.poll_flush(),
+            (None, Some(socket)) => Pin::new(socket).poll_flush(cx),
+            (None, None) => gone(),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        let this = self.get_mut();
+        match (&mut this.outgoing, this.socket.writing()) {
+            (Some(outgoing), _) => outgoing.poll_shutdown(cx),
+            (None, Some(socket)) => Pin::new(socket).poll_shutdown(cx),
+            (None, None) => gone(),
         }
     }
 }

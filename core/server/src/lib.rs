@@ -28,6 +28,7 @@ mod metrics;
 mod mirror_feed;
 mod mirror_outlet;
 mod mutex;
+mod outgoing;
 mod oversize;
 mod serve;
 mod server;

@@ -69,7 +69,7 @@ async fn welcome(mut connection: Connection, door: Door) {
     match (protocol, door.http2, door.http1) {
         // Nobody takes it when the server stops.
         (Protocol::Http2, Some(grpc), _) => {
-            connection.count(door.ctx.metrics.traffic.clone());
+            let connection = connection.gather(door.ctx.metrics.traffic.clone());
             drop(grpc.send(Ok(connection)).await);
         }
         (Protocol::Http1, _, Some(service)) => serve_http1(connection, service, &door.ctx).await,
