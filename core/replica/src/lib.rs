@@ -14,6 +14,7 @@
 //! * `snapshot`, `checkpoint`, `maintenance`: the state on disk. Snapshot files of our own allow the log to be purged; the
 //!   sled checkpoint only makes starts fast.
 //! * `bootstrap`, `identity`, `membership`: who the member is, how it comes by its cluster, who else is in it.
+//! * `transfer`: snapshots sent to members that lag.
 //! * `disk`: the file operations under log and snapshots, so that tests can cut the power.
 //!
 //! Invariants:
@@ -58,6 +59,7 @@ mod restore;
 mod snapshot;
 mod stats;
 mod status;
+mod transfer;
 mod wal;
 
 pub use cluster::{Bootstrap, InitialMember, MemberInfo, MembershipError};

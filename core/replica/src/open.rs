@@ -281,6 +281,7 @@ async fn start(
         desk: desk.clone(),
         space: space.clone(),
         lead: lead.clone(),
+        snapshots: snapshots.clone(),
         keep_alive: timing.call,
     };
     // Not before the first membership is in the log: a vote that comes earlier would take its place.

@@ -9,6 +9,7 @@ use cfgstore_proto::cfgstore::peer::v1 as pb;
 use cfgstore_proto::cfgstore::peer::v1::join_server::{Join, JoinServer};
 use cfgstore_proto::cfgstore::peer::v1::leader_server::LeaderServer;
 use cfgstore_proto::cfgstore::peer::v1::raft_server::{self, RaftServer};
+use cfgstore_proto::cfgstore::peer::v1::snapshots_server::SnapshotsServer;
 use futures_util::{Stream, StreamExt};
 use openraft::raft::{AppendEntriesResponse, StreamAppendError};
 use tokio::task::JoinHandle;
@@ -30,6 +31,8 @@ use crate::peer::link::MAX_MESSAGE_BYTES;
 use crate::propose::Proposer;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
+use crate::snapshot::SnapshotDir;
+use crate::transfer::SnapshotService;
 
 /// The sockets on which other members are answered.
 pub(crate) struct Listeners(Vec<TcpListener>);
@@ -72,6 +75,7 @@ pub(crate) struct Services {
     pub(crate) desk: LeaseDesk,
     pub(crate) space: Space,
     pub(crate) lead: Lead,
+    pub(crate) snapshots: SnapshotDir,
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may take.
     pub(crate) keep_alive: Duration,
 }
@@ -86,12 +90,15 @@ pub(crate) fn serve(listeners: Listeners, services: &Services) -> Result<Vec<Joi
     let leader = LeaderServer::new(LeaderService::new(services.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let snapshots = SnapshotService::new(services.snapshots.clone(), services.raft.clone());
+    let snapshots = SnapshotsServer::new(snapshots);
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(services.keep_alive))
         .http2_keepalive_timeout(Some(services.keep_alive))
         .add_service(InterceptedService::new(raft, check.clone()))
-        .add_service(InterceptedService::new(leader, check))
+        .add_service(InterceptedService::new(leader, check.clone()))
+        .add_service(InterceptedService::new(snapshots, check))
         .add_service(JoinServer::new(JoinService(services.clone())));
     let serve = |listener: TcpListener| {
         let address = listener.local_addr().ok();

@@ -28,6 +28,7 @@ use crate::peer::convert;
 use crate::peer::link::{MAX_MESSAGE_BYTES, Peer, Peers};
 use crate::raft::types::{LogId, MemberNode, TypeConfig};
 use crate::snapshot::SnapshotFile;
+use crate::transfer;
 
 /// Appends on their way to one member, unanswered.
 const IN_FLIGHT_REQUESTS: usize = 64;
@@ -265,14 +266,22 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
 
     async fn full_snapshot(
         &mut self,
-        _vote: VoteOf<TypeConfig>,
-        _snapshot: SnapshotOf<TypeConfig, SnapshotFile>,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        vote: VoteOf<TypeConfig>,
+        snapshot: SnapshotOf<TypeConfig, SnapshotFile>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(StreamingError::Unreachable(Unreachable::from_string(
-            "snapshots are not sent yet",
-        )))
+        let Some(last) = snapshot.meta.last_log_id else {
+            return Err(Unreachable::from_string("there is no snapshot to send").into());
+        };
+        let sending = transfer::send(&self.peers, &self.peer, &vote, &last, &snapshot.snapshot);
+        let sent = tokio::select! {
+            sent = sending => sent,
+            closed = cancel => return Err(closed.into()),
+        };
+        // It is tried again, after a while.
+        sent.map(SnapshotResponse::new)
+            .map_err(|status| Unreachable::from_string(status.message()).into())
     }
 
     async fn transfer_leader(

@@ -279,21 +279,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let counters = self.around.counters.clone();
         let _in_progress = InProgress::new(&counters.snapshot_installs_in_progress);
         let snapshots = self.around.snapshots.clone();
-        let load = move || snapshot::load(snapshots.disk(), &file.path, snapshots.cluster_id());
-        let loaded = tokio::task::spawn_blocking(load)
+        let installed = tokio::task::spawn_blocking(move || install(&snapshots, &file))
             .await
             .map_err(io::Error::other)?;
-        let (store, log_id, membership) = loaded.map_err(io::Error::other)?;
+        let (store, log_id, membership) = installed?;
         self.store = store;
         self.log_id = Some(from_wal_id(log_id));
         self.membership = Arc::new(membership);
         let position = self.position();
-        let snapshots = self.around.snapshots.clone();
-        let kept = position.clone();
-        let written = tokio::task::spawn_blocking(move || snapshots.write(&kept))
-            .await
-            .map_err(io::Error::other)?;
-        written.map_err(io::Error::other)?;
         let term = log_id.term;
         self.published.publish(position);
         if let Some(pending) = &self.around.pending {
@@ -303,8 +296,36 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFile>>> {
-        Ok(self.around.snapshots.newest().map(to_snapshot))
+        let (snapshots, position) = (self.around.snapshots.clone(), self.position());
+        let opened = tokio::task::spawn_blocking(move || {
+            if snapshots.newest().is_none() {
+                // All of them turned out to be damaged; Raft counts on there being one.
+                snapshots.write(&position).map_err(io::Error::other)?;
+            }
+            snapshots.open_newest()
+        });
+        let opened = opened.await.map_err(io::Error::other)??;
+        Ok(opened.map(to_snapshot))
     }
+}
+
+/// Gives a received file its place among the snapshots, and returns what it holds. From then on a start begins with it,
+/// whatever the log still holds.
+fn install(snapshots: &SnapshotDir, file: &SnapshotFile) -> io::Result<snapshot::Loaded> {
+    if let Some(loaded) = file.take_loaded() {
+        snapshots.adopt(file, loaded.1, Arc::new(loaded.2.clone()))?;
+        return Ok(loaded);
+    }
+    // A file that is somebody else's is copied.
+    let (store, log_id, membership) =
+        snapshot::load(snapshots.disk(), &file.path, snapshots.cluster_id()).map_err(io::Error::other)?;
+    let position = Position {
+        log_id: Some(log_id),
+        membership: Arc::new(membership.clone()),
+        state: Arc::new(store.state()),
+    };
+    snapshots.write(&position).map_err(io::Error::other)?;
+    Ok((store, log_id, membership))
 }
 
 fn to_snapshot(info: SnapshotInfo) -> SnapshotOf<TypeConfig, SnapshotFile> {

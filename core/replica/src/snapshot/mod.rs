@@ -4,13 +4,15 @@
 mod read;
 mod write;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cfgstore_store::Store;
 use thiserror::Error;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::error::Damage;
 use crate::position::Position;
 use crate::raft::types::StoredMembership;
@@ -64,6 +66,57 @@ pub(crate) enum SnapshotError {
 pub(crate) struct SnapshotFile {
     pub(crate) path: PathBuf,
     pub(crate) size_bytes: u64,
+    carried: Carried,
+}
+
+/// What a snapshot file holds.
+pub(crate) type Loaded = (Store, LogId, StoredMembership);
+
+/// What goes with a file on its way through openraft.
+#[derive(Clone, Default)]
+struct Carried {
+    /// To be sent: open, so that its removal meanwhile does no harm.
+    opened: Option<Arc<dyn DiskFile>>,
+    /// Received: read back already.
+    loaded: Arc<Mutex<Option<Loaded>>>,
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl SnapshotFile {
+    fn new(path: PathBuf, size_bytes: u64) -> Self {
+        Self {
+            path,
+            size_bytes,
+            carried: Carried::default(),
+        }
+    }
+
+    /// A file that has been received, is durable, and was read back.
+    pub(crate) fn received(path: PathBuf, size_bytes: u64, loaded: Loaded) -> Self {
+        let file = Self::new(path, size_bytes);
+        *file.lock() = Some(loaded);
+        file
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Loaded>> {
+        // Nothing panics halfway through a change of it.
+        self.carried.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a received file holds; the first caller gets it.
+    pub(crate) fn take_loaded(&self) -> Option<Loaded> {
+        self.lock().take()
+    }
+
+    /// The file, if it was opened to be sent.
+    pub(crate) fn opened(&self) -> Option<Arc<dyn DiskFile>> {
+        self.carried.opened.clone()
+    }
 }
 
 /// A snapshot file and what it covers.
@@ -179,15 +232,21 @@ impl SnapshotDir {
                 path: path.clone(),
                 source,
             })?;
-        let file = SnapshotFile { path, size_bytes };
+        let file = SnapshotFile::new(path, size_bytes);
         let info = SnapshotInfo {
             file,
             log_id,
             membership: position.membership.clone(),
         };
+        self.add(info.clone());
+        Ok(Some(info))
+    }
+
+    /// Takes note of a new file, and removes those beyond [`KEPT`].
+    fn add(&self, info: SnapshotInfo) {
         let superseded = {
             let mut files = self.lock();
-            files.push(info.clone());
+            files.push(info);
             files.sort_by_key(|info| info.log_id);
             let surplus = files.len().saturating_sub(KEPT);
             files.drain(..surplus).collect::<Vec<_>>()
@@ -201,6 +260,38 @@ impl SnapshotDir {
                 tracing::warn!(file = %old.file.path.display(), %error, "cannot remove an old snapshot");
             }
         }
+    }
+
+    /// Where a file is put while it is received; removed by the next start if it is still there.
+    pub(crate) fn incoming_path(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("incoming-{number}.snap.tmp"))
+    }
+
+    /// Gives a received file its place, durable when this returns. Blocks.
+    pub(crate) fn adopt(
+        &self,
+        file: &SnapshotFile,
+        log_id: LogId,
+        membership: Arc<StoredMembership>,
+    ) -> io::Result<()> {
+        let path = self.dir.join(file_name(log_id));
+        self.disk.rename(&file.path, &path)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.lock().retain(|info| info.log_id != log_id);
+        self.add(SnapshotInfo {
+            file: SnapshotFile::new(path, file.size_bytes),
+            log_id,
+            membership,
+        });
+        Ok(())
+    }
+
+    /// The newest usable snapshot, opened to be sent.
+    pub(crate) fn open_newest(&self) -> io::Result<Option<SnapshotInfo>> {
+        let Some(mut info) = self.newest() else {
+            return Ok(None);
+        };
+        info.file.carried.opened = Some(self.disk.open(&info.file.path)?);
         Ok(Some(info))
     }
 }

@@ -39,10 +39,7 @@ pub(super) fn read_info(
 ) -> Result<SnapshotInfo, SnapshotError> {
     let reader = Reader::open(disk, path)?;
     let header = reader.header(cluster_id)?;
-    let file = SnapshotFile {
-        path: path.to_owned(),
-        size_bytes: reader.size_bytes,
-    };
+    let file = SnapshotFile::new(path.to_owned(), reader.size_bytes);
     Ok(SnapshotInfo {
         file,
         log_id: header.log_id,

@@ -314,6 +314,44 @@ async fn the_lead_is_handed_over_on_request_and_by_a_leader_that_is_removed() {
 }
 
 #[tokio::test]
+async fn a_member_whose_log_is_gone_is_caught_up_by_a_snapshot_while_writes_go_on() {
+    let quick = |cluster: &Cluster, member| {
+        let mut config = first(cluster, member, 3);
+        config.snapshot_log_bytes = 64 << 10;
+        config.max_log_bytes_for_followers = 0;
+        config
+    };
+    let mut cluster = Cluster::prepare(3).await;
+    for member in 0..3 {
+        let config = quick(&cluster, member);
+        cluster.open_with(member, config).await;
+    }
+    let leader = cluster.leader().await;
+    let away = (leader + 1) % 3;
+    cluster.end(away).await;
+    let seen = cluster.member(leader).status().applied_index;
+    let load = Load::start(cluster.running().map(|(_, member)| member.clone()).collect());
+    wait_for("the log to be purged", || async {
+        (cluster.member(leader).status().purged_index > seen).then_some(())
+    })
+    .await;
+    let config = quick(&cluster, away);
+    cluster.open_with(away, config).await;
+    wait_for("the snapshot to be installed", || async {
+        (cluster.member(away).status().purged_index > seen).then_some(())
+    })
+    .await;
+    let acknowledged = load.end().await;
+    everything_is_there(&cluster, acknowledged).await;
+    // What it was sent is also what it starts from.
+    cluster.end(away).await;
+    let config = quick(&cluster, away);
+    cluster.open_with(away, config).await;
+    everything_is_there(&cluster, acknowledged).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn all_members_restart_with_what_they_had() {
     let mut cluster = start(3, 3).await;
     let leader = cluster.leader().await;
