@@ -29,7 +29,7 @@ use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
 use crate::raft_thread::Running;
-use crate::stats::Counters;
+use crate::stats::{Counters, InProgress};
 use crate::wal::log::Owner;
 use crate::{MemberConfig, MemberInfo, MemberStats, MemberStatus, MembershipError};
 
@@ -110,14 +110,19 @@ impl Member {
             return Err(ProposeError::NoSpace);
         }
         let receiver = inner.proposer.enqueue(caller, command, Origin::Client)?;
+        let _pending = InProgress::new(&inner.counters.proposals_pending);
         let timeout_ms = inner.config.propose_timeout_ms;
-        match tokio::time::timeout(Duration::from_millis(timeout_ms), receiver).await {
+        let outcome = match tokio::time::timeout(Duration::from_millis(timeout_ms), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ProposeError::Unavailable {
                 reason: "the member ended meanwhile".to_owned(),
             }),
             Err(_) => Err(ProposeError::Timeout { timeout_ms }),
+        };
+        if outcome.is_err() {
+            inner.counters.proposals_failed.fetch_add(1, Relaxed);
         }
+        outcome
     }
 
     /// Waits until [`Member::state`] holds every write that any client saw acknowledged before this call (Raft's

@@ -169,3 +169,139 @@ impl Pending {
         drop(places);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cfgstore_store::{Caller, Command, CommandError, Put};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::member::Applied;
+    use crate::propose::{Origin, QueueLimits};
+
+    const MEMBER: u64 = 7;
+    const SESSION: u64 = 70;
+
+    type Answer = oneshot::Receiver<Result<Applied, ProposeError>>;
+
+    fn table() -> (Proposer, Pending) {
+        let proposer = Proposer::new(QueueLimits {
+            request_bytes: 1000,
+            batch_commands: 1,
+            batch_bytes: 1000,
+            queued_commands: 10,
+            queued_bytes: 10_000,
+        });
+        let pending = Pending::new(MEMBER, SESSION, proposer.clone(), Deliver::to_this_runtime());
+        (proposer, pending)
+    }
+
+    /// Proposes a key and sends it in this term: its sequence number, its batch, and what will be answered.
+    fn send(proposer: &Proposer, pending: &Pending, term: u64, key: &str) -> (u64, Batch, Answer) {
+        let command = Command::Put(Put {
+            key: key.to_owned().into(),
+            ..Put::default()
+        });
+        let answer = proposer
+            .enqueue(Caller::default(), command, Origin::Client)
+            .unwrap();
+        let (proposal, place) = proposer.take().unwrap();
+        let (sequence, batch) = pending.send(term, proposal, place);
+        (sequence, batch, answer)
+    }
+
+    fn reply() -> BatchReply {
+        BatchReply {
+            outcomes: vec![(Err(CommandError::EmptyKey), 5)],
+        }
+    }
+
+    fn own(sequence: u64) -> Option<BatchOrigin> {
+        Some(BatchOrigin {
+            member: MEMBER,
+            session: SESSION,
+            sequence,
+        })
+    }
+
+    #[tokio::test]
+    async fn who_is_overtaken_in_its_term_is_proposed_again_under_another_name() {
+        let (proposer, pending) = table();
+        let (_, lost, lost_answer) = send(&proposer, &pending, 3, "lost");
+        let (second, _, second_answer) = send(&proposer, &pending, 3, "second");
+        assert!(proposer.take().is_none(), "two are on their way");
+        pending.applied(3, own(second), 0, reply());
+        let applied = second_answer.await.unwrap().unwrap();
+        assert_eq!((applied.revision, applied.term), (5, 3));
+        let (proposal, place) = proposer.take().unwrap();
+        let (third, again) = pending.send(3, proposal, place);
+        assert!(third > second);
+        assert_eq!(again.0.origin, own(third));
+        assert_eq!(again.0.commands, lost.0.commands);
+        pending.applied(3, own(third), 0, reply());
+        assert_eq!(lost_answer.await.unwrap().unwrap().revision, 5);
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_a_later_term_overtakes_all_before() {
+        let (proposer, pending) = table();
+        let (_, first, _first_answer) = send(&proposer, &pending, 3, "first");
+        let (_, second, _second_answer) = send(&proposer, &pending, 3, "second");
+        pending.applied(3, None, 0, BatchReply::default());
+        assert!(pending.is_open(3), "an entry of the same term says nothing");
+        pending.applied(4, None, 0, BatchReply::default());
+        assert!(!pending.is_open(3));
+        // In their order.
+        for lost in [first, second] {
+            let (proposal, place) = proposer.take().unwrap();
+            let (_, again) = pending.send(4, proposal, place);
+            assert_eq!(again.0.commands, lost.0.commands);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_and_earlier_runs_proposed_is_not_taken_for_ones_own() {
+        let (proposer, pending) = table();
+        let (sequence, _, mut answer) = send(&proposer, &pending, 3, "k");
+        for (member, session) in [(MEMBER, SESSION + 1), (MEMBER + 1, SESSION)] {
+            for sequence in [sequence, sequence + 1] {
+                let origin = BatchOrigin {
+                    member,
+                    session,
+                    sequence,
+                };
+                pending.applied(3, Some(origin), 0, reply());
+            }
+        }
+        assert!(pending.is_open(3));
+        assert!(answer.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_leaves_the_fate_unknown() {
+        let (proposer, pending) = table();
+        let (_, _, answer) = send(&proposer, &pending, 3, "k");
+        pending.snapshot_installed(4);
+        assert!(answer.await.unwrap().unwrap_err().maybe_committed());
+        assert!(proposer.take().is_none(), "it is not proposed again");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_proposed_again() {
+        let (proposer, pending) = table();
+        let (sequence, _, answer) = send(&proposer, &pending, 3, "k");
+        drop(answer);
+        pending.refused(sequence);
+        assert!(proposer.take().is_none());
+        proposer.drained().await;
+    }
+
+    #[tokio::test]
+    async fn time_does_not_go_back_when_this_member_leads_next() {
+        let (proposer, pending) = table();
+        let ahead = proposer.stamp() + 1_000_000;
+        pending.applied(3, None, ahead, BatchReply::default());
+        let (_, batch, _answer) = send(&proposer, &pending, 4, "k");
+        assert!(batch.0.time_unix_ms >= ahead);
+    }
+}

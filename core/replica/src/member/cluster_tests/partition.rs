@@ -2,6 +2,7 @@
 
 use cfgstore_store::Caller;
 
+use super::proxy::Cut;
 use super::support::{CUT, Cluster, WHOLE, put, read, wait_for, write};
 
 #[tokio::test]
@@ -50,5 +51,31 @@ async fn an_isolated_member_does_not_raise_the_term() {
     .await;
     assert_eq!(cluster.leader().await, leader);
     assert_eq!(cluster.member(follower).term(), term);
+    cluster.shutdown().await;
+}
+
+/// What the leader says arrives nowhere; what the others say reaches it, and so does what they answer.
+#[tokio::test]
+async fn a_leader_that_is_not_heard_is_replaced() {
+    let cluster = Cluster::start_impatient(3).await;
+    let old = cluster.leader().await;
+    write(cluster.member(old), "k", "1").await;
+    let mute = Cut {
+        inward: true,
+        outward: false,
+    };
+    cluster.cut_from(old, mute);
+    let new = wait_for("another leader", || async {
+        let mut others = cluster.running().filter(|(number, _)| *number != old);
+        others
+            .find(|(_, member)| member.status().is_leader)
+            .map(|(number, _)| number)
+    })
+    .await;
+    write(cluster.member(new), "k", "2").await;
+    cluster.cut_from(old, WHOLE);
+    let member = cluster.member(old);
+    member.read_barrier().await.unwrap();
+    assert_eq!(read(member, "k").unwrap(), b"2");
     cluster.shutdown().await;
 }

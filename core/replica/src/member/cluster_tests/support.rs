@@ -146,6 +146,11 @@ impl Cluster {
         }
     }
 
+    /// Cuts, or mends, the connections that a member makes to the others.
+    pub(super) fn cut_from(&self, member: usize, cut: Cut) {
+        self.links[member].iter().for_each(|link| link.cut(cut));
+    }
+
     /// Breaks the connections of one member to another; new ones are taken.
     pub(super) fn reset(&self, from: usize, to: usize) {
         self.links[from][to].reset();
