@@ -234,9 +234,15 @@ func errorsAreTyped(ctx context.Context, client *clientv3.Client) error {
 	_, err = client.Get(ctx, prefix+"errors", clientv3.WithRev(put.Header.Revision))
 	fmt.Println("compacted:", err, errors.Is(err, rpctypes.ErrCompacted))
 
-	for answer := range client.Watch(ctx, prefix+"errors", clientv3.WithRev(put.Header.Revision)) {
-		fmt.Println("watch of the compacted:", answer.Err(), answer.CompactRevision == put.Header.Revision+1)
-		break
+	// A member that has not heard of the compaction yet still shows the past: ask until one has.
+	for ctx.Err() == nil {
+		watching, cancel := context.WithCancel(ctx)
+		answer := <-client.Watch(watching, prefix+"errors", clientv3.WithRev(put.Header.Revision))
+		cancel()
+		if answer.Err() != nil {
+			fmt.Println("watch of the compacted:", answer.Err(), answer.CompactRevision == put.Header.Revision+1)
+			return nil
+		}
 	}
-	return nil
+	return ctx.Err()
 }

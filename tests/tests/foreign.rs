@@ -3,9 +3,11 @@
 //!
 //! `scripts/foreign.sh` fetches and builds them into `target/foreign` (another folder: `CFGSTORE_FOREIGN_DIR`).
 
-use cfgstore_tests::{Cluster, Kind};
+use cfgstore_tests::{Cluster, Kind, Process};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+const MEMBERS: usize = 3;
 
 /// Where `scripts/foreign.sh` put the clients.
 fn foreign(name: &str) -> PathBuf {
@@ -42,15 +44,15 @@ fn transcript(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-/// Runs a scenario against one fresh cluster of each kind, and returns what it saw of both: the same.
-fn same_of_both(members: usize, run: impl Fn(&Cluster) -> String) -> String {
+/// Runs a scenario against a fresh cluster of each kind, and returns what it saw of both: the same.
+fn same_of_both(run: impl Fn(&Cluster) -> String) -> String {
     let of = |kind| {
-        let cluster = Cluster::start(members, kind);
+        let cluster = Cluster::start(MEMBERS, kind);
         // Whichever member a client asks has what the others have, from the first call on.
         cluster.wait_caught_up();
         run(&cluster)
     };
-    let (etcd, ours) = (of(Kind::Etcd), of(Kind::Cfgstored));
+    let (etcd, ours) = (of(Kind::Etcd), of(Kind::under_test()));
     assert!(etcd.lines().count() > 5, "the scenario saw nothing:\n{etcd}");
     assert!(
         etcd == ours,
@@ -95,7 +97,7 @@ fn etcdctl(cluster: &Cluster, program: &Path, script: &str) -> String {
 #[test]
 fn the_go_client_of_etcd() {
     let expected = include_str!("../../examples/go/expected.txt");
-    let seen = same_of_both(1, |cluster| {
+    let seen = same_of_both(|cluster| {
         transcript(
             Command::new(foreign("bin/clientv3"))
                 .arg("-endpoints")
@@ -110,25 +112,64 @@ fn the_go_client_of_etcd() {
 }
 
 #[test]
+fn the_go_client_goes_on_when_a_member_is_killed() {
+    let mut cluster = Cluster::start(MEMBERS, Kind::under_test());
+    // One that leads, and then, when it is back, one that follows.
+    for leads in [true, false] {
+        cluster.wait_caught_up();
+        let (input, end_of_input) = std::io::pipe().expect("pipe");
+        let program = Process::spawn(
+            Command::new(foreign("bin/clientv3"))
+                .arg("-failover")
+                .arg("-endpoints")
+                .arg(cluster.endpoints().join(","))
+                .stdin(input),
+        );
+        program.line_with("writing");
+        let killed = if leads {
+            cluster.leader()
+        } else {
+            cluster.follower()
+        };
+        cluster.kill(killed);
+        drop(end_of_input);
+        program.line_with("every acknowledged write is there");
+        assert!(program.wait().success());
+        cluster.start_member(killed);
+        cluster.wait_serving(killed);
+    }
+}
+
+#[test]
 fn the_load_shape_of_kubernetes() {
-    same_of_both(1, |cluster| {
+    same_of_both(|cluster| {
         transcript(Command::new(foreign("bin/kubernetes")).arg(cluster.endpoints().join(",")))
     });
 }
 
 #[test]
 fn etcdctl_of_debian_on_keys() {
-    same_of_both(1, |cluster| etcdctl(cluster, Path::new("etcdctl"), "keys.sh"));
+    same_of_both(|cluster| etcdctl(cluster, Path::new("etcdctl"), "keys.sh"));
 }
 
 #[test]
 fn etcdctl_of_today_on_keys() {
-    same_of_both(1, |cluster| etcdctl(cluster, &foreign("bin/etcdctl"), "keys.sh"));
+    same_of_both(|cluster| etcdctl(cluster, &foreign("bin/etcdctl"), "keys.sh"));
+}
+
+#[test]
+fn etcdctl_of_debian_on_the_cluster() {
+    same_of_both(|cluster| etcdctl(cluster, Path::new("etcdctl"), "cluster.sh"));
+}
+
+#[test]
+fn etcdctl_of_today_on_the_cluster() {
+    same_of_both(|cluster| etcdctl(cluster, &foreign("bin/etcdctl"), "cluster.sh"));
 }
 
 #[test]
 fn curl_on_the_json_gateway() {
-    same_of_both(1, |cluster| {
+    same_of_both(|cluster| {
         let folder = tempfile::tempdir().expect("temporary folder");
         transcript(
             Command::new(scenario("gateway/scenario.sh"))
@@ -140,7 +181,7 @@ fn curl_on_the_json_gateway() {
 
 #[test]
 fn jetcd() {
-    same_of_both(1, |cluster| {
+    same_of_both(|cluster| {
         let built = foreign("jetcd");
         transcript(
             Command::new("java")
@@ -154,7 +195,7 @@ fn jetcd() {
 
 #[test]
 fn python_etcd3() {
-    same_of_both(1, |cluster| {
+    same_of_both(|cluster| {
         transcript(
             Command::new(foreign("python/bin/python"))
                 .arg(scenario("python/scenario.py"))

@@ -2,9 +2,6 @@
 # Members, endpoints, maintenance and what is refused, by etcdctl against all members of a fresh cluster.
 . "$(dirname "$0")/lib.sh"
 
-# One field of each member's status: name and value, as etcdctl prints them in `-w fields`.
-status() { quiet endpoint status -w fields | sed -n 's/^"'"$1"'" : "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p'; }
-
 # The addresses of a member are its own.
 members() { ctl "$@" | sed -E 's#http://[0-9.]+:[0-9]+#<url>#g' | sort; }
 
@@ -14,7 +11,6 @@ hashes() { ctl "$@" | sed -E 's/^(<endpoint[0-9]>, [0-9]+).*/\1/' | sort; }
 leader() { status Leader | sort -u; }
 hex() { printf '%x' "$1"; }
 one_leader() { [ "$(leader | wc -l)" -eq 1 ] && [ "$(leader)" != 0 ]; }
-all_applied() { [ "$(status Revision | sort -u | wc -l)" -eq 1 ]; }
 endpoint_of() { # the endpoint whose member has this id
     paste <(status MemberID) <(status Endpoint) | awk -v id="$1" '$1 == id { print $2 }'
 }
@@ -56,7 +52,7 @@ echo "== leadership"
 old=$(leader)
 new=$(status MemberID | grep -vx "$old" | head -n 1)
 at "$(endpoint_of "$old")" move-leader "$(hex 12345)"
-at "$(endpoint_of "$new")" move-leader "$(hex "$new")"
+at "$(endpoint_of "$new")" move-leader "$(hex "$new")" | sed 's/<endpoint[0-9]>/<a follower>/'
 at "$(endpoint_of "$old")" move-leader "$(hex "$new")"
 moved() { [ "$(leader)" = "$new" ]; }
 until_true moved
@@ -68,7 +64,7 @@ members member add
 # Members that have been connected for less than five seconds count as unhealthy, and nothing may change meanwhile.
 added() { quiet member add learner --learner "--peer-urls=$peer" >"$FOLDER/added"; }
 until_true added
-sed -E 's/ID +: [0-9]+//; s/\b[0-9a-f]{14,16}\b/<id>/g; /^ETCD_INITIAL_CLUSTER=/d' "$FOLDER/added"
+sed -E 's/ID +: [0-9]+//; s/ +[0-9a-f]{12,16}\b/ <id>/g; /^ETCD_INITIAL_CLUSTER=/d' "$FOLDER/added"
 learner=$(quiet member list | awk -F', ' -v url="$peer" '$4 == url { print $1 }')
 members member list
 # 3.4 says one or the other, by the time of day its ids are made of.

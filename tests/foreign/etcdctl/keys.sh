@@ -146,6 +146,9 @@ ctl compaction $((now - 1)) --physical
 ctl compaction $((now - 1))
 ctl get greeting --rev=$((now - 2))
 ctl get compacted --rev=$((now - 1))
+# A member that has come to a later revision has compacted, too.
+ctl put compacted 3
+until_true all_applied
 ctl watch compacted --rev=2
 
 echo "== make-mirror"

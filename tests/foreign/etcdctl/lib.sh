@@ -17,7 +17,7 @@ normalize() {
         /^(NAME|USAGE):/,/^(Error|GLOBAL OPTIONS):/d
         s/,"clock":[0-9]+//; s/"(cluster_id|member_id|raft_term|ID|lease)":[0-9]+/"\1":<n>/g
         s/"(ClusterID|MemberID|RaftTerm|Lease|ID)" : [0-9]+/"\1" : <n>/g
-        s/\b[0-9a-f]{14,16}\b/<id>/g
+        s/\b[0-9a-f]{12,16}\b/<id>/g; s/ +<id>/ <id>/g
         s/([0-9.]+(ns|µs|us|ms|s|m)){1,3}\b$/<time>/; s/took [0-9.]+(µs|ms|s)/took <time>/; s/took = [0-9.]+(µs|ms|s)/took = <time>/'
 }
 
@@ -64,3 +64,9 @@ until_true() {
     echo "never true: $*"
     return 1
 }
+
+# One field of each member's status: as etcdctl prints them in `-w fields`.
+status() { quiet endpoint status -w fields | sed -n 's/^"'"$1"'" : "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p'; }
+
+# Whether all members have come to the same revision.
+all_applied() { [ "$(status Revision | sort -u | wc -l)" -eq 1 ]; }

@@ -214,9 +214,15 @@ func compact(ctx context.Context, client *clientv3.Client, listed int64) error {
 	}
 	_, err := client.Get(ctx, registry, clientv3.WithPrefix(), clientv3.WithRev(listed))
 	fmt.Println("the list that went on too long:", err, errors.Is(err, rpctypes.ErrCompacted))
-	for answer := range client.Watch(ctx, registry, clientv3.WithPrefix(), clientv3.WithRev(listed)) {
-		fmt.Println("the watch that came too late:", answer.Err())
-		break
+	// A member that has not heard of the compaction yet still shows the past: ask until one has.
+	for ctx.Err() == nil {
+		watching, cancel := context.WithCancel(ctx)
+		answer := <-client.Watch(watching, registry, clientv3.WithPrefix(), clientv3.WithRev(listed))
+		cancel()
+		if answer.Err() != nil {
+			fmt.Println("the watch that came too late:", answer.Err())
+			return nil
+		}
 	}
-	return nil
+	return ctx.Err()
 }
