@@ -45,7 +45,7 @@ step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
 step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
 step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
-step "deployment guide"            scripts/test-guides.py compose
+step "deployment guide"            scripts/test-guides.py
 step "demo"                        scripts/test-demo.sh
 step "demo against an etcd"        scripts/test-demo-endpoints.sh
 

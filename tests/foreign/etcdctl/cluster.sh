@@ -45,7 +45,8 @@ echo "== defragmentation"
 ctl defrag | sort
 
 echo "== snapshot"
-at "${endpoint[0]}" snapshot save "$FOLDER/snapshot" | sed "s#$FOLDER#<folder>#; s/ server version.*//"
+# (Members older than 3.6 don't say their version with it.)
+at "${endpoint[0]}" snapshot save "$FOLDER/snapshot" | sed "s#$FOLDER#<folder>#; /^Server version/d"
 echo "a hash follows the pages: $(($(stat -c %s "$FOLDER/snapshot") % 512))"
 
 echo "== leadership"
