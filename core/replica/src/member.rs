@@ -63,7 +63,7 @@ pub(crate) struct Inner {
     /// Where other members are answered.
     pub(crate) listening: Vec<SocketAddr>,
     /// The runtime of the Raft thread: what talks to other members runs there.
-    #[allow(dead_code)] // until changes of the membership are passed on
+    #[allow(dead_code)] // what needs it has its own handle
     pub(crate) runtime: Handle,
     #[allow(dead_code)] // as above
     pub(crate) peers: Peers,
@@ -88,7 +88,8 @@ pub(crate) struct Inner {
 impl Member {
     /// Opens the member in `config.data_dir`, or creates one there: a group of one, with a new cluster id and member id.
     ///
-    /// Returns once everything acknowledged before the last end is applied and, in a group of one, writes are taken.
+    /// Returns once everything acknowledged before the last end is applied and, in a group of one, writes are taken. A
+    /// member that joins an existing cluster is waited for until the leader has brought it in (10 minutes at most).
     /// The caller makes sure that no other process uses the folder.
     pub async fn open(config: MemberConfig) -> Result<Member, OpenError> {
         Self::open_on(Arc::new(RealDisk), config).await

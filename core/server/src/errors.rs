@@ -99,6 +99,7 @@ pub(crate) fn of_membership(error: MembershipError) -> Status {
         E::Unhealthy | E::Busy => (Code::Unavailable, "etcdserver: unhealthy cluster"),
         E::BadTransferee { .. } => (Code::FailedPrecondition, "etcdserver: bad leader transferee"),
         E::NoLeader => return no_leader(),
+        E::NotLeader => return not_leader(),
         E::ShuttingDown => return stopped(),
         E::Timeout { .. } => return timed_out(),
         other => return unforeseen(&other),
