@@ -57,7 +57,7 @@ fn a_watcher_whose_events_were_compacted_while_it_was_cut_off_is_told() {
 
 fn lagging_follower(compact: bool) {
     let kind = Kind::under_test();
-    let cluster = Cluster::in_namespaces(3, kind, &["--snapshot-count=100"]);
+    let cluster = Cluster::in_namespaces(3, kind, &["--snapshot-count=100", "--heartbeat-interval=100"]);
     let load = Load::without_watchers(&cluster.endpoints(), HEAVY);
     load.wait_for_writes(100);
     let lagging = cluster.follower();
@@ -74,8 +74,7 @@ fn lagging_follower(compact: bool) {
     load.wait_for_writes(100);
     cluster.isolate(lagging);
     load.set_endpoints(&others);
-    // More than what the others keep of the log: 5,000 entries of etcd.
-    load.wait_for_writes(7_000);
+    outgrow_log(&cluster, &load, &others);
     if compact {
         let leader = cluster.leader_of(&others).expect("a leader");
         let client = cluster.client(leader);
@@ -89,8 +88,37 @@ fn lagging_follower(compact: bool) {
     load.wait_for_writes(200);
     let report = load.finish();
     assert_eq!(report.notices > 0, compact, "{report:?}");
-    let received = cluster.metric(lagging, "etcd_network_snapshot_receive_success");
-    assert!(received >= 1.0, "it was not caught up by a snapshot");
+    if kind == Kind::Etcd {
+        // Of cfgstored it is known without: the entries it lacked are in no log.
+        let received = cluster.metric(lagging, "etcd_network_snapshot_receive_success");
+        assert!(received >= 1.0, "it was not caught up by a snapshot");
+    }
+}
+
+/// Writes until the log that the one cut off needs is gone from the others.
+fn outgrow_log(cluster: &Cluster, load: &Load, others: &[String]) {
+    if cluster.kind() == Kind::Etcd {
+        // It keeps 5,000 entries.
+        load.wait_for_writes(7_000);
+        return;
+    }
+    cluster.wait_until("a leader", || cluster.leader_of(others).is_some());
+    let leader = cluster.leader_of(others).expect("a leader");
+    let client = cluster.client(leader);
+    let folder = cluster.member(leader).data_dir().join("wal");
+    let oldest = || {
+        let files = std::fs::read_dir(&folder).expect("log").flatten();
+        let names = files
+            .map(|file| file.file_name())
+            .filter(|name| name.to_string_lossy().ends_with(".wal"));
+        names.min().expect("a segment")
+    };
+    let first = oldest();
+    let value = vec![b'v'; 1 << 20];
+    cluster.wait_until("the leader to purge its log", || {
+        let _ = client.put(b"bulk", &value);
+        oldest() != first
+    });
 }
 
 #[test]

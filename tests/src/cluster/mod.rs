@@ -36,11 +36,10 @@ pub enum Kind {
 
 impl Kind {
     /// What the scenarios run: cfgstored; etcd when `CFGSTORE_TEST_CLUSTER=etcd`, which proves the scenarios themselves.
-    /// For now etcd is the default, until followers forward writes.
     pub fn under_test() -> Kind {
         match std::env::var("CFGSTORE_TEST_CLUSTER").as_deref() {
-            Ok("etcd") | Err(_) => Kind::Etcd,
-            Ok("cfgstored") => Kind::Cfgstored,
+            Ok("etcd") => Kind::Etcd,
+            Ok("cfgstored") | Err(_) => Kind::Cfgstored,
             Ok(other) => panic!("CFGSTORE_TEST_CLUSTER is {other:?}: set it to etcd or cfgstored"),
         }
     }
