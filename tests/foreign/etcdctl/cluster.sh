@@ -80,3 +80,11 @@ members member remove "$learner"
 members member update "$learner" "--peer-urls=$peer"
 members member list
 ctl get key
+
+echo "== users and roles, of which there are none"
+ctl auth disable
+ctl user list
+ctl user get somebody
+ctl user delete somebody
+ctl role list
+ctl role get something
