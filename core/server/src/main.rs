@@ -55,8 +55,14 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         name = signals.next() => return Err(format!("ended by {name} before it served").into()),
     };
     announce(server.data_dir(), server.socket(), ("urls", server.urls()));
-    let name = signals.next().await;
-    tracing::info!(signal = name, "shutting down");
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "shutting down"),
+        // As etcd does, with status 0: it was asked for, and nobody should start it again.
+        () = server.removed() => tracing::warn!(
+            "shutting down: this member was removed from its cluster, for good. Its data folder is of no more use: \
+             remove it before a new member is started there"
+        ),
+    }
     tokio::select! {
         () = server.shutdown() => Ok(()),
         name = signals.next() => Err(format!("ended at once by a second signal, {name}").into()),

@@ -170,6 +170,14 @@ impl Server {
         &self.metrics_urls
     }
 
+    /// Waits until the member learns that it was removed from its cluster. Nothing is left to serve then: shut down.
+    pub async fn removed(&self) {
+        match &self.running {
+            Some(running) => running.ctx.member.removed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends in order: accepts nothing new, ends watches and waiting calls with Unavailable, waits for calls
     /// in flight (for [`Config::shutdown_grace`] at most), closes the mirror (readers keep what they have)
     /// and the member, and removes the sockets.
