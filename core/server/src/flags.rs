@@ -45,6 +45,21 @@ pub struct Flags {
     /// Addresses that clients are told [default: those listened on]
     #[arg(long, value_delimiter = ',', value_name = "URLS")]
     advertise_client_urls: Vec<String>,
+    /// Addresses that serve metrics and health besides, and nothing else
+    #[arg(long, value_delimiter = ',', value_name = "URLS")]
+    listen_metrics_urls: Vec<String>,
+    /// Addresses for HTTP alone; those of --listen-client-urls then serve gRPC alone
+    #[arg(long, value_delimiter = ',', value_name = "URLS")]
+    listen_client_http_urls: Vec<String>,
+    /// Origins whose web pages may read answers over HTTP
+    #[arg(long, value_delimiter = ',', default_value = "*", value_name = "ORIGINS")]
+    cors: Vec<String>,
+    /// Host names that requests over HTTP may be sent to
+    #[arg(long, value_delimiter = ',', default_value = "*", value_name = "HOSTS")]
+    host_whitelist: Vec<String>,
+    /// Detail of the metrics: basic, or extensive (how long calls take, by method)
+    #[arg(long, default_value = "basic", value_name = "DETAIL")]
+    metrics: String,
     /// The host's unix socket [default: cfgstore.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -230,13 +245,24 @@ impl Flags {
         }
         let mut config = Config::new(self.data_dir.unwrap_or_else(host::default_data_dir));
         config.name = self.name;
-        config.listen = self
-            .listen_client_urls
-            .iter()
-            .filter(|url| !url.is_empty())
-            .map(|url| ListenAddress::parse(url))
-            .collect::<Result<_, _>>()
-            .map_err(refuse("--listen-client-urls"))?;
+        let addresses = |setting, urls: &[String]| -> Result<Vec<ListenAddress>, StartError> {
+            let urls = urls.iter().filter(|url| !url.is_empty());
+            let parsed: Result<_, String> = urls.map(|url| ListenAddress::parse(url)).collect();
+            parsed.map_err(refuse(setting))
+        };
+        config.listen = addresses("--listen-client-urls", &self.listen_client_urls)?;
+        config.listen_metrics = addresses("--listen-metrics-urls", &self.listen_metrics_urls)?;
+        config.listen_http = addresses("--listen-client-http-urls", &self.listen_client_http_urls)?;
+        config.cors = self.cors;
+        config.host_whitelist = self.host_whitelist;
+        config.extensive_metrics = match self.metrics.as_str() {
+            "basic" => false,
+            "extensive" => true,
+            other => {
+                let reason = format!("is {other:?}; use basic or extensive");
+                return Err(refuse("--metrics")(reason));
+            }
+        };
         if let Some(cluster) = cluster {
             if config.listen.is_empty() {
                 let default = ListenAddress::parse(DEFAULT_CLIENT_URL);
@@ -346,6 +372,8 @@ mod tests {
             ("--auto-compaction-mode=x", "--auto-compaction-retention"),
             ("--watch-progress-notify-interval=1", "not a duration"),
             ("--max-txn-ops=many", "--max-txn-ops"),
+            ("--metrics=all", "basic or extensive"),
+            ("--listen-metrics-urls=x", "--listen-metrics-urls"),
             ("--frobnicate", "--frobnicate"),
         ] {
             let error = config(&[argument]).unwrap_err();
@@ -480,6 +508,22 @@ mod tests {
         }
         let error = config_with(&["--config-file=/nowhere/x"], &[]).unwrap_err();
         assert!(error.contains("/nowhere/x"), "{error}");
+    }
+
+    #[test]
+    fn addresses_for_http_and_metrics() {
+        let config = config(&[
+            "--listen-metrics-urls=http://127.0.0.1:1,unix:///m",
+            "--listen-client-http-urls=http://127.0.0.1:2",
+            "--cors=http://a,http://b",
+            "--host-whitelist=a",
+            "--metrics=extensive",
+        ])
+        .unwrap();
+        assert_eq!((config.listen_metrics.len(), config.listen_http.len()), (2, 1));
+        assert_eq!(config.cors, ["http://a", "http://b"]);
+        assert_eq!(config.host_whitelist, ["a"]);
+        assert!(config.extensive_metrics);
     }
 
     #[test]

@@ -61,10 +61,6 @@ const NOT_SUPPORTED: &[(&str, &str)] = &[
         "force-new-cluster",
         "make a new cluster from a snapshot: see `cfgctl snapshot restore`",
     ),
-    (
-        "host-whitelist",
-        "it is not supported by this version; restrict --listen-client-urls instead",
-    ),
     ("key-file", "TLS is not supported by this version"),
     ("peer-auto-tls", "TLS is not supported by this version"),
     ("peer-cert-file", "TLS is not supported by this version"),
