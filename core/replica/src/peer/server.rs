@@ -13,9 +13,9 @@ use cfgstore_proto::cfgstore::peer::v1::snapshots_server::SnapshotsServer;
 use futures_util::{Stream, StreamExt};
 use openraft::raft::{AppendEntriesResponse, StreamAppendError};
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::error::OpenError;
@@ -93,7 +93,6 @@ pub(crate) fn serve(listeners: Listeners, services: &Services) -> Result<Vec<Joi
     let snapshots = SnapshotService::new(services.snapshots.clone(), services.raft.clone());
     let snapshots = SnapshotsServer::new(snapshots);
     let router = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(services.keep_alive))
         .http2_keepalive_timeout(Some(services.keep_alive))
         .add_service(InterceptedService::new(raft, check.clone()))
@@ -106,7 +105,9 @@ pub(crate) fn serve(listeners: Listeners, services: &Services) -> Result<Vec<Joi
             address: address.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
             source,
         })?;
-        let incoming = TcpListenerStream::new(listener);
+        // Not by the builder, which looks only at connections it accepts itself: with Nagle's algorithm, answers wait for
+        // the other side's delayed acknowledgement.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = router.clone().serve_with_incoming(incoming);
         Ok(tokio::spawn(async move {
             if let Err(error) = serving.await {
