@@ -3,7 +3,7 @@
 # CFGSTORE_SOAK_ROUNDS (default 20) says how often; one round takes some ten minutes on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export CFGSTORE_BUILD_DIR=$PWD/build PROPTEST_CASES=${PROPTEST_CASES:-20000} CFGSTORE_LOAD_SECONDS=300
+export CFGSTORE_BUILD_DIR=$PWD/build PROPTEST_CASES=${PROPTEST_CASES:-20000} CFGSTORE_LOAD_SECONDS=300 CFGSTORE_CHAOS_STEPS=${CFGSTORE_CHAOS_STEPS:-100}
 scripts/build.sh build
 for round in $(seq "${CFGSTORE_SOAK_ROUNDS:-20}"); do
     echo "== round $round"
