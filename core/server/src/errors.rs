@@ -133,10 +133,6 @@ pub(crate) fn session_expired() -> Status {
     Status::unknown("mutex: session is expired")
 }
 
-pub(crate) fn not_supported(what: &str) -> Status {
-    Status::unimplemented(format!("cfgstore: {what} is not supported by this version"))
-}
-
 pub(crate) fn no_leader() -> Status {
     Status::unavailable("etcdserver: no leader")
 }

@@ -1,5 +1,5 @@
-//! etcd's Auth service of a store without users: what can be said about none is said as etcd says it, and nobody can be
-//! added yet.
+//! etcd's Auth service of a store without users: what can be said about none is said as etcd says it, and whoever would
+//! add or need one is told that authentication is not enabled.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use cfgstore_proto::etcdserverpb::auth_server;
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
-use crate::errors::{self, not_supported};
+use crate::errors;
 
 pub(super) struct Auth(pub Arc<Context>);
 
@@ -29,7 +29,7 @@ impl auth_server::Auth for Auth {
         &self,
         _: Request<pb::AuthEnableRequest>,
     ) -> Result<Response<pb::AuthEnableResponse>, Status> {
-        Err(not_supported("AuthEnable"))
+        Err(errors::auth_not_enabled())
     }
 
     async fn auth_disable(
@@ -67,7 +67,7 @@ impl auth_server::Auth for Auth {
         if request.get_ref().name.is_empty() {
             return Err(Status::invalid_argument("etcdserver: user name is empty"));
         }
-        Err(not_supported("UserAdd"))
+        Err(errors::auth_not_enabled())
     }
 
     async fn user_get(
@@ -122,7 +122,7 @@ impl auth_server::Auth for Auth {
         if request.get_ref().name.is_empty() {
             return Err(Status::invalid_argument("etcdserver: role name is empty"));
         }
-        Err(not_supported("RoleAdd"))
+        Err(errors::auth_not_enabled())
     }
 
     async fn role_get(

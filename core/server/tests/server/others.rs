@@ -67,19 +67,19 @@ async fn users_cannot_be_added_yet() {
     };
     assert_status(
         auth.user_add(user).await,
-        Code::Unimplemented,
-        "cfgstore: UserAdd is not supported by this version",
+        Code::FailedPrecondition,
+        "etcdserver: authentication is not enabled",
     );
     let role = pb::AuthRoleAddRequest { name: "r".into() };
     assert_status(
         auth.role_add(role).await,
-        Code::Unimplemented,
-        "cfgstore: RoleAdd is not supported by this version",
+        Code::FailedPrecondition,
+        "etcdserver: authentication is not enabled",
     );
     assert_status(
         auth.auth_enable(pb::AuthEnableRequest {}).await,
-        Code::Unimplemented,
-        "cfgstore: AuthEnable is not supported by this version",
+        Code::FailedPrecondition,
+        "etcdserver: authentication is not enabled",
     );
     assert_status(
         auth.user_add(pb::AuthUserAddRequest::default()).await,
