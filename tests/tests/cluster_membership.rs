@@ -1,6 +1,18 @@
 //! Clusters that grow, shrink and replace what died, and what must not join.
 
-use cfgstore_tests::{Cluster, Kind, Load, LoadOptions, Process};
+use cfgstore_tests::{Cluster, Host, Kind, Load, LoadOptions, Process};
+
+/// Prints each value that it reads, once what it wrote about it is acknowledged.
+const PHP_APPLICATION: &str = r#"
+$config = new Cfgstore\Client(prefix: '');
+for ($last = null; ; usleep(2000)) {
+    $value = $config->get('attached/key', null);
+    if ($value !== $last) {
+        $config->put('php/has-seen', $last = $value);
+        echo $value, "\n";
+    }
+}
+"#;
 
 #[test]
 fn grow_to_five_and_shrink_to_three_under_load() {
@@ -21,6 +33,10 @@ fn grow_to_five_and_shrink_to_three_under_load() {
         command
     };
     let watcher = Process::spawn(&mut etcdctl(&["watch", "attached/", "--prefix"]));
+    let host = Host::new();
+    let mut php = host.php();
+    php.arg("-d").arg(format!("cfgstore.endpoints={}", all.join(",")));
+    let php = Process::spawn(php.args(["-r", PHP_APPLICATION]));
     let mut phases = 0;
     let mut attached = || {
         let value = format!("phase {phases}");
@@ -30,6 +46,7 @@ fn grow_to_five_and_shrink_to_three_under_load() {
             .expect("etcdctl");
         assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
         assert_eq!(watcher.line_with("phase"), value);
+        assert_eq!(php.line_with("phase"), value);
     };
 
     let load = Load::start(&cluster.endpoints(), LoadOptions::default());

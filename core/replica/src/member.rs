@@ -56,17 +56,9 @@ pub struct Member(Arc<Running>);
 pub(crate) struct Inner {
     pub(crate) config: MemberConfig,
     pub(crate) owner: Owner,
-    /// See [`Identity`](crate::identity::Identity).
-    #[allow(dead_code)] // for the tests
-    pub(crate) life: u64,
     pub(crate) counters: Arc<Counters>,
     /// Where other members are answered.
     pub(crate) listening: Vec<SocketAddr>,
-    /// The runtime of the Raft thread: what talks to other members runs there.
-    #[allow(dead_code)] // what needs it has its own handle
-    pub(crate) runtime: Handle,
-    #[allow(dead_code)] // as above
-    pub(crate) peers: Peers,
     /// Becomes true when this member learns that it was removed.
     pub(crate) removed: watch::Sender<bool>,
     pub(crate) changes: Changes,

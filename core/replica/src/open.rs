@@ -360,11 +360,8 @@ async fn start(
     Ok(Arc::new(Inner {
         config,
         owner,
-        life: identity.life,
         counters,
         listening,
-        runtime: Handle::current(),
-        peers,
         removed,
         changes,
         raft,

@@ -248,7 +248,6 @@ impl Counters {
         self.lock().entry(id).or_default().clone()
     }
 
-    #[allow(dead_code)] // until there is a transport
     /// Forgets the connections to all but these members, so that those removed don't pile up.
     pub(crate) fn keep_peers(&self, kept: impl Fn(u64) -> bool) {
         self.lock().retain(|id, _| kept(*id));

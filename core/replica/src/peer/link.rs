@@ -44,7 +44,6 @@ pub(crate) struct Peer {
     /// Raft's own messages, which never queue behind anything large.
     pub(crate) raft: Link,
     /// Snapshots.
-    #[allow(dead_code)] // until they are sent
     pub(crate) snapshots: Link,
     /// What clients of this member ask of the leader.
     pub(crate) leader: Link,

@@ -162,6 +162,9 @@ impl StateMachine {
             EntryPayload::Blank => BatchReply::default(),
             EntryPayload::Normal(batch) => self.apply_batch(batch),
             EntryPayload::Membership(membership) => {
+                self.around
+                    .counters
+                    .keep_peers(|id| membership.get_node(&id).is_some());
                 self.membership = Arc::new(StoredMembership::new(Some(log_id), membership.clone()));
                 BatchReply::default()
             }
