@@ -9,12 +9,9 @@ logs=$target/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 started=$SECONDS
 
-# step NAME COMMAND…: counts what the test runners in its output count; a step without a runner counts as one test
-step() {
-    local name=$1 log="$logs/${1// /-}.log" from=$SECONDS ok=1 p f
-    shift
-    printf '%-44s' "$name …"
-    "$@" >"$log" 2>&1 </dev/null || ok=0
+# report NAME OK SECONDS: counts what the test runners in its output count; a step without a runner counts as one test
+report() {
+    local name=$1 ok=$2 seconds=$3 log="$logs/${1// /-}.log" p f
     read -r p f < <(awk '
         /^test result: /                  { p += $4; f += $6; seen = 1 }            # cargo test
         /^[0-9]+ passed, [0-9]+ failed$/  { p += $1; f += $3; seen = 1 }            # our own runners
@@ -23,12 +20,37 @@ step() {
     if [ "$ok" -eq 0 ] && [ "$f" -eq 0 ]; then f=1; fi
     passed=$((passed + p)) failed=$((failed + f))
     if [ "$ok" -eq 1 ]; then
-        printf ' ok    %4d passed  %4ds\n' "$p" $((SECONDS - from))
+        printf ' ok    %4d passed  %4ds\n' "$p" "$seconds"
     else
-        printf ' FAILED  %d passed, %d failed  %ds, %s:\n' "$p" "$f" $((SECONDS - from)) "$log"
+        printf ' FAILED  %d passed, %d failed  %ds, %s:\n' "$p" "$f" "$seconds" "$log"
         # what failed, wherever it is in the log, then its end
         { grep -aE -A12 '(^|\t)(FAIL|---- |error(\[|:)|thread .* panicked|.*\.\.\. FAILED)' "$log" | head -n 60; echo …; tail -n 15 "$log"; } | sed 's/^/    /'
     fi
+}
+
+# step NAME COMMAND…
+step() {
+    local name=$1 from=$SECONDS ok=1
+    shift
+    printf '%-44s' "$name …"
+    "$@" >"$logs/${name// /-}.log" 2>&1 </dev/null || ok=0
+    report "$name" "$ok" $((SECONDS - from))
+}
+
+# beside NAME COMMAND…: the same in the background, for what mostly waits; `join` reports it
+declare -A beside_pid beside_from
+beside() {
+    local name=$1
+    shift
+    beside_from[$name]=$SECONDS
+    "$@" >"$logs/${name// /-}.log" 2>&1 </dev/null &
+    beside_pid[$name]=$!
+}
+join() {
+    local name=$1 ok=1
+    printf '%-44s' "$name …"
+    wait "${beside_pid[$name]}" || ok=0
+    report "$name" "$ok" $((SECONDS - beside_from[$name]))
 }
 
 step "format"                      cargo fmt --all --check
@@ -39,11 +61,13 @@ step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --lo
 step "build of the tests"          cargo test --locked --workspace --no-run
 step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
 step "extension tests"             php-ext/run-tests.sh
-step "extension tests, assertions on" scripts/test-extension-debug.sh
-step "extension tests under valgrind" php-ext/run-tests.sh --valgrind
+beside "extension tests, assertions on" scripts/test-extension-debug.sh
+beside "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
 step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
+join "extension tests, assertions on"
+join "extension tests under valgrind"
 step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
 step "deployment guide"            scripts/test-guides.py
 step "demo"                        scripts/test-demo.sh

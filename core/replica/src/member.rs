@@ -8,7 +8,6 @@ use std::time::Duration;
 use cfgstore_store::{Caller, Command, CommandError, Outcome, State};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -23,7 +22,6 @@ use crate::maintenance::Maintenance;
 use crate::membership::pass_on::Changes;
 use crate::membership::{self, Change};
 use crate::peer::leader_service::Space;
-use crate::peer::link::Peers;
 use crate::propose::{Origin, Proposer};
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Published;

@@ -7,6 +7,7 @@ pub(crate) mod lead;
 pub(crate) mod pass_on;
 mod plan;
 pub(crate) mod publish;
+pub(crate) mod silence;
 pub(crate) mod wire;
 
 use crate::cluster::MemberInfo;

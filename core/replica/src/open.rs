@@ -26,7 +26,7 @@ use crate::maintenance::Maintenance;
 use crate::member::Inner;
 use crate::membership::lead::Lead;
 use crate::membership::pass_on::Changes;
-use crate::membership::publish;
+use crate::membership::{publish, silence};
 use crate::peer::handshake::Refused;
 use crate::peer::leader_service::Space;
 use crate::peer::link::Peers;
@@ -346,6 +346,12 @@ async fn start(
             counters.clone(),
         ),
         tokio::spawn(lead.keep_up(Duration::from_millis(config.heartbeat_interval_ms))),
+        tokio::spawn(silence::run(
+            peers.clone(),
+            leadership.clone(),
+            published.clone(),
+            timing.silence,
+        )),
         tokio::spawn(publish::run(
             config.clone(),
             identity,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cfgstore_store::Caller;
 
-use super::support::{Cluster, put, read, wait_for, write};
+use super::support::{CUT, Cluster, WHOLE, put, read, wait_for, write};
 use crate::error::BootstrapError;
 use crate::{Bootstrap, InitialMember, Member, MemberConfig, MembershipError, OpenError};
 
@@ -310,6 +310,30 @@ async fn the_lead_is_handed_over_on_request_and_by_a_leader_that_is_removed() {
     cluster.end(new).await;
     write_to_leader(&cluster, "k", "w").await;
     cluster.agree().await;
+    cluster.shutdown().await;
+}
+
+/// It never campaigns, and nobody calls it any more.
+#[tokio::test]
+async fn a_learner_that_is_removed_while_it_is_cut_off_learns_of_it() {
+    let mut cluster = start(1, 2).await;
+    let urls = cluster.config(1).peer_urls;
+    let learner = cluster.member(0).add_member(urls, true).await.unwrap();
+    let config = joining(&cluster, 1, [0]);
+    cluster.open_with(1, config).await;
+    wait_for("the learner to have said who it is", || async {
+        let known = cluster.member(1).members().iter().all(|info| info.started);
+        known.then_some(())
+    })
+    .await;
+    cluster.isolate(1, CUT);
+    cluster.member(0).remove_member(learner.id).await.unwrap();
+    // What was on its way is lost.
+    cluster.reset(0, 1);
+    cluster.reset(1, 0);
+    cluster.isolate(1, WHOLE);
+    let removed = tokio::time::timeout(Duration::from_secs(60), cluster.member(1).removed());
+    removed.await.expect("it is told");
     cluster.shutdown().await;
 }
 
