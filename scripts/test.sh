@@ -61,12 +61,12 @@ step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --lo
 step "build of the tests"          cargo test --locked --workspace --no-run
 step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
 step "extension tests"             php-ext/run-tests.sh
-beside "extension tests, assertions on" scripts/test-extension-debug.sh
+step "extension tests, assertions on" scripts/test-extension-debug.sh
+# Not beside another of these: PHP's runner leaves its files beside the tests.
 beside "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
 step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
-join "extension tests, assertions on"
 join "extension tests under valgrind"
 step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
 step "deployment guide"            scripts/test-guides.py
