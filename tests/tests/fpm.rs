@@ -249,10 +249,13 @@ fn a_worker_per_request_leaks_nothing() {
         1,
         "only cfgstored knows the data folder"
     );
+    // The store itself may have opened a file meanwhile: it prepares its log's next one in the background. A leak would be
+    // a descriptor for each connection, of which every tenth request made one.
+    let few = before.2 + 10;
     let mut after = counts();
     wait_until("descriptors and mappings to be as before", || {
         after = counts();
-        after.0 <= before.0 && after.1 <= before.1 && after.2 <= before.2
+        after.0 <= before.0 && after.1 <= before.1 && after.2 <= few
     });
     println!(
         "descriptors of the master, mappings of the master, descriptors of cfgstored: before {before:?}, after {after:?}"
