@@ -179,13 +179,7 @@ fn initial_cluster(list: &str) -> Result<Vec<InitialMember>, Failure> {
             )));
         };
         let url = trimmed(url);
-        match members.iter_mut().find(|member| member.name == name) {
-            Some(member) => member.peer_urls.push(url),
-            None => members.push(InitialMember {
-                name: name.to_owned(),
-                peer_urls: vec![url],
-            }),
-        }
+        InitialMember::add(&mut members, name, url);
     }
     Ok(members)
 }

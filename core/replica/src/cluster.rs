@@ -33,6 +33,19 @@ pub struct InitialMember {
     pub peer_urls: Vec<String>,
 }
 
+impl InitialMember {
+    /// Adds a URL to the member of this name, which is put at the end of the list when it is not in it.
+    pub fn add(members: &mut Vec<InitialMember>, name: &str, peer_url: String) {
+        match members.iter_mut().find(|member| member.name == name) {
+            Some(member) => member.peer_urls.push(peer_url),
+            None => members.push(InitialMember {
+                name: name.to_owned(),
+                peer_urls: vec![peer_url],
+            }),
+        }
+    }
+}
+
 /// A member as the membership has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberInfo {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use cfgstore_store::State;
 
 use crate::raft::codec::{decode_membership, encode_membership};
 use crate::raft::types::{StoredMembership, from_wal_id, to_wal_id};
-use crate::wal::format::LogId;
+use crate::wal::format::{LogId, put_log_id};
 
 /// State, last entry applied to it, and the membership at that entry.
 #[derive(Clone)]
@@ -26,19 +26,6 @@ impl Position {
 
 /// Length of an encoded optional log id.
 const LOG_ID_BYTES: usize = 32;
-
-/// Appends an optional log id: a presence flag and three numbers.
-pub(crate) fn put_log_id(log_id: Option<LogId>, out: &mut impl BufMut) {
-    out.put_u64_le(u64::from(log_id.is_some()));
-    let log_id = log_id.unwrap_or(LogId {
-        term: 0,
-        leader: 0,
-        index: 0,
-    });
-    out.put_u64_le(log_id.term);
-    out.put_u64_le(log_id.leader);
-    out.put_u64_le(log_id.index);
-}
 
 /// Takes an optional log id off the front.
 pub(crate) fn take_log_id(bytes: &mut Bytes) -> Option<Option<LogId>> {

@@ -6,8 +6,8 @@ use std::path::Path;
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::disk::{Disk, read_file, write_file_atomically};
-use crate::position::{put_log_id, take_log_id};
-use crate::wal::format::LogId;
+use crate::position::take_log_id;
+use crate::wal::format::{LogId, put_log_id};
 use crate::wal::log::Owner;
 
 const FILE_NAME: &str = "progress";

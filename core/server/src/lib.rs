@@ -19,6 +19,7 @@ pub mod embedded;
 mod errors;
 mod flags;
 mod hash_kv;
+mod hold;
 mod http;
 mod inherited;
 mod last_copy;

@@ -3,9 +3,9 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cfgstore_store::{Alarm, MAX_ALARMS, StateHeader, codec};
 
-use crate::position::{put_log_id, put_membership, take_log_id, take_membership};
+use crate::position::{put_membership, take_log_id, take_membership};
 use crate::raft::types::StoredMembership;
-use crate::wal::format::LogId;
+use crate::wal::format::{LogId, put_log_id};
 use crate::wal::log::Owner;
 
 /// Newest format this program reads, and the one it writes. Version 1 knows no alarms.

@@ -12,7 +12,8 @@ use super::{
     HEADER_BYTES, MAGIC,
 };
 use crate::disk::{Disk, DiskFile};
-use crate::position::{Position, put_log_id, put_membership};
+use crate::position::{Position, put_membership};
+use crate::wal::format::put_log_id;
 
 /// Synced each time this much has been written, so that the disk is never busy for long with it while the log waits.
 const SYNC_BYTES: u64 = 4 << 20;

@@ -119,7 +119,8 @@ pub(crate) enum HeaderError {
     Damaged,
 }
 
-fn put_log_id(out: &mut Vec<u8>, log_id: Option<LogId>) {
+/// Appends an optional log id: a presence flag and three numbers.
+pub(crate) fn put_log_id(log_id: Option<LogId>, out: &mut impl BufMut) {
     out.put_u64_le(u64::from(log_id.is_some()));
     let log_id = log_id.unwrap_or(LogId {
         term: 0,
@@ -200,9 +201,9 @@ impl SegmentHeader {
         out.put_u64_le(vote.term);
         out.put_u64_le(vote.member);
         out.put_u64_le(u64::from(vote.committed));
-        put_log_id(&mut out, self.base.purged);
-        put_log_id(&mut out, self.base.committed);
-        put_log_id(&mut out, self.base.last);
+        put_log_id(self.base.purged, &mut out);
+        put_log_id(self.base.committed, &mut out);
+        put_log_id(self.base.last, &mut out);
         debug_assert!(out.len() <= SEGMENT_HEADER_BYTES);
         out.resize(SEGMENT_HEADER_BYTES, 0);
         let crc = crc32c::crc32c(&out[16..]);
@@ -284,7 +285,7 @@ impl FrameBuilder {
                 KIND_VOTE
             }
             Record::TruncateAfter(after) => {
-                put_log_id(&mut self.buffer, *after);
+                put_log_id(*after, &mut self.buffer);
                 KIND_TRUNCATE
             }
             Record::Purge(upto) => {

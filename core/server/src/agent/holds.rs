@@ -1,23 +1,19 @@
 //! The agent's own service, `cfgstore.v1`, in front of remote members: its status, and locks bound to a stream.
 
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cfgstore_client::{Client, Error, ErrorKind, Lock, LockOptions, Range};
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::agent_server;
-use futures_util::{Stream, StreamExt};
-use pb::hold_request::Request as Ask;
-use pb::hold_response::Response as Answer;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::feed::Trouble;
 use super::lock_keys::LockKeys;
 use crate::errors;
+use crate::hold::{self, Answers, End, HoldStream, Holder};
 use crate::mirror_outlet::MirrorProgress;
 use crate::stop::Stop;
 
@@ -56,154 +52,63 @@ impl agent_server::Agent for Holds {
         }))
     }
 
-    type HoldStream = Pin<Box<dyn Stream<Item = Result<pb::HoldResponse, Status>> + Send + 'static>>;
+    type HoldStream = Answers;
 
     async fn hold(
         &self,
         request: Request<Streaming<pb::HoldRequest>>,
     ) -> Result<Response<Self::HoldStream>, Status> {
-        // At most three answers are ever sent; the channel never makes the holder wait.
-        let (answers, stream) = mpsc::channel(4);
-        let holder = Holder {
-            holds: self.clone(),
-            asks: request.into_inner(),
-            answers,
-        };
-        tokio::spawn(holder.run());
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(hold::serve(request.into_inner(), self.clone()))
     }
 }
 
-/// One stream that holds, or waits for, one lock.
-struct Holder {
-    holds: Holds,
-    asks: Streaming<pb::HoldRequest>,
-    answers: mpsc::Sender<Result<pb::HoldResponse, Status>>,
-}
-
-/// How a wait, or a hold, ended.
-enum End {
-    /// The client asked for it.
-    Released,
-    /// The stream ended, or broke.
-    Gone,
-    TimedOut,
-    Lost(String),
-    Failed(Status),
-}
-
-impl Holder {
-    async fn run(mut self) {
-        let end = match self.first().await {
-            Ok(acquire) => self.hold(acquire).await,
-            Err(end) => end,
-        };
-        let answer = match end {
-            End::Gone => return,
-            End::Released => Ok(Answer::Released(pb::Released {})),
-            End::TimedOut => Ok(Answer::TimedOut(pb::TimedOut {})),
-            End::Lost(reason) => Ok(Answer::Lost(pb::Lost { reason })),
-            End::Failed(status) => Err(status),
-        };
-        self.answer(answer).await;
-    }
-
-    async fn answer(&self, answer: Result<Answer, Status>) {
-        let answer = answer.map(|answer| pb::HoldResponse {
-            response: Some(answer),
-        });
-        // A client that is gone needs no answer.
-        let _ = self.answers.send(answer).await;
-    }
-
-    async fn first(&mut self) -> Result<pb::Acquire, End> {
-        match self.asks.next().await {
-            Some(Ok(pb::HoldRequest {
-                request: Some(Ask::Acquire(acquire)),
-            })) => Ok(acquire),
-            Some(Ok(_)) => Err(End::Failed(Status::invalid_argument(
-                "cfgstore: the first request of Hold must be acquire",
-            ))),
-            Some(Err(_)) | None => Err(End::Gone),
-        }
-    }
-
-    /// From the lease to its end. Whatever happens in between, the lease is revoked at the end.
-    async fn hold(&mut self, acquire: pb::Acquire) -> End {
-        if acquire.name.is_empty() {
-            return End::Failed(errors::empty_key());
-        }
+impl Holder for Holds {
+    async fn hold(self, acquire: pb::Acquire, stream: &mut HoldStream) -> End {
         let options = LockOptions {
             ttl: Duration::from_millis(acquire.ttl_ms.max(1)),
             wait: Duration::from_millis(acquire.wait_ms),
         };
-        let Holds { client, stop, .. } = self.holds.clone();
         // Dropped half-way, it gives up its place in the queue.
         let taken = tokio::select! {
-            taken = client.lock_as_is(acquire.name, &options) => taken,
-            end = self.asked_to_end() => return end,
-            () = stop.stopped() => return End::Failed(errors::stopped()),
+            taken = self.client.lock_as_is(acquire.name, &options) => taken,
+            end = stream.asked_to_end() => return end,
+            () = self.stop.stopped() => return End::Failed(errors::stopped()),
         };
         let mut lock = match taken {
             Ok(lock) => lock,
             Err(error) => return refused(&error),
         };
-        let end = self.keep(&lock).await;
+        let end = self.keep(&lock, stream).await;
         // Already lost, or left to end by itself: nothing more can be done.
         let _ = lock.release().await;
         end
     }
+}
 
-    async fn keep(&mut self, lock: &Lock) -> End {
+impl Holds {
+    async fn keep(&self, lock: &Lock, stream: &mut HoldStream) -> End {
         let key = bytes::Bytes::copy_from_slice(lock.key());
-        let deleted = self.holds.keys.deletion(key.clone());
+        let deleted = self.keys.deletion(key.clone());
         // It may have been deleted before the deletion was waited for.
-        match self.holds.client.range(&Range::key(&key).keys_only()).await {
-            Ok(found) if found.kvs.is_empty() => return End::Lost(DELETED.to_owned()),
+        match self.client.range(&Range::key(&key).keys_only()).await {
+            Ok(found) if found.kvs.is_empty() => return End::deleted(),
             Ok(_) => {}
             Err(error) => return refused(&error),
         }
-        self.answer(Ok(Answer::Acquired(pb::Acquired {
+        let acquired = pb::Acquired {
             key,
             token: lock.token(),
             lease: lock.lease(),
-        })))
-        .await;
-        let stop = self.holds.stop.clone();
+        };
+        stream.acquired(acquired).await;
         tokio::select! {
-            () = deleted => End::Lost(DELETED.to_owned()),
+            () = deleted => End::deleted(),
             reason = lock.lease_lost() => End::Lost(reason),
-            end = self.asked_to_end() => end,
-            () = stop.stopped() => End::Failed(errors::stopped()),
-        }
-    }
-
-    /// Waits until the client releases the lock or goes away.
-    async fn asked_to_end(&mut self) -> End {
-        loop {
-            let ask = tokio::select! {
-                ask = self.asks.next() => ask,
-                () = self.answers.closed() => return End::Gone,
-            };
-            match ask {
-                Some(Ok(pb::HoldRequest {
-                    request: Some(Ask::Release(_)),
-                })) => return End::Released,
-                Some(Ok(pb::HoldRequest {
-                    request: Some(Ask::Acquire(_)),
-                })) => {
-                    let reason = "cfgstore: this stream has its lock already; open another for another lock";
-                    return End::Failed(Status::failed_precondition(reason));
-                }
-                // From a newer client; what this agent does not know it need not do.
-                Some(Ok(pb::HoldRequest { request: None })) => {}
-                Some(Err(_)) | None => return End::Gone,
-            }
+            end = stream.asked_to_end() => end,
+            () = self.stop.stopped() => End::Failed(errors::stopped()),
         }
     }
 }
-
-const DELETED: &str = "the lock's key was deleted, or its lease revoked";
 
 fn refused(error: &Error) -> End {
     let text = error.message.clone();

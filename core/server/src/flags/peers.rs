@@ -145,13 +145,7 @@ fn parse_members(list: &str) -> Result<Vec<InitialMember>, StartError> {
                 other.name
             )));
         }
-        match members.iter_mut().find(|member| member.name == name) {
-            Some(member) => member.peer_urls.push(url),
-            None => members.push(InitialMember {
-                name: name.to_owned(),
-                peer_urls: vec![url],
-            }),
-        }
+        InitialMember::add(&mut members, name, url);
     }
     Ok(members)
 }
