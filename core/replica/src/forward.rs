@@ -5,11 +5,9 @@ use std::time::Duration;
 use cfgstore_proto::cfgstore::peer::v1 as pb;
 use cfgstore_proto::cfgstore::peer::v1::refusal::Reason;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::ClientWriteError;
-use openraft::impls::leader_id_adv::LeaderId;
-use openraft::raft::ClientWriteResult;
 use tokio::time::Instant;
 
+use crate::append::{Appended, Appender};
 use crate::deliver::Deliver;
 use crate::error::ProposeError;
 use crate::leadership::{Leader, Leadership};
@@ -18,54 +16,13 @@ use crate::peer::link::Peers;
 use crate::pending::Pending;
 use crate::propose::Proposer;
 use crate::raft::codec::BatchBuilder;
-use crate::raft::types::{Batch, CallbackResponder, Raft, TypeConfig};
-
-/// What became of an entry that a leader was asked to append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Appended {
-    /// It was not, and will not be.
-    Refused,
-    /// It was; or its fate is read from the log.
-    Perhaps,
-}
-
-/// Appends an entry if this member is the leader of this term; `told` hears of a refusal, or of what else became of it.
-///
-/// Never yields before the entry is queued, so entries are appended in the order of these calls.
-pub(crate) async fn append(
-    raft: &Raft,
-    leader: Leader,
-    batch: Batch,
-    told: impl FnOnce(Appended) + Send + 'static,
-) -> bool {
-    let respond = move |result: ClientWriteResult<TypeConfig>| {
-        told(match result {
-            // Rejected before it was appended.
-            Err(
-                ClientWriteError::ForwardToLeader(_)
-                | ClientWriteError::PreconditionFailed(_)
-                | ClientWriteError::ChangeMembershipError(_),
-            ) => Appended::Refused,
-            Err(ClientWriteError::LogEntryDiscarded(_)) | Ok(_) => Appended::Perhaps,
-        });
-    };
-    let write = raft
-        .write(batch)
-        .with_leader(LeaderId {
-            term: leader.term,
-            node_id: leader.id,
-        })
-        .responder(CallbackResponder(Box::new(respond)));
-    tokio::task::coop::unconstrained(write.into_future())
-        .await
-        .is_ok()
-}
 
 /// The task.
 pub(crate) struct Forward {
     pub(crate) leadership: Leadership,
     pub(crate) peers: Peers,
     pub(crate) proposer: Proposer,
+    pub(crate) appender: Appender,
     pub(crate) pending: Pending,
     pub(crate) deliver: Deliver,
     /// How long a proposal waits for a leader that takes it.
@@ -98,10 +55,7 @@ impl Forward {
                 Some(leader) if progress.is_held(leader) => false,
                 Some(leader) if leader.id == self.leadership.own_id() => {
                     progress.stream = None;
-                    if !self.append_all(leader, &refused).await {
-                        // Raft has ended.
-                        return;
-                    }
+                    self.append_all(leader, &refused);
                     true
                 }
                 Some(leader) => self.send_all(leader, &mut progress),
@@ -131,25 +85,17 @@ impl Forward {
     }
 
     /// This member leads.
-    async fn append_all(
-        &self,
-        leader: Leader,
-        refused: &tokio::sync::mpsc::UnboundedSender<(Leader, u64)>,
-    ) -> bool {
+    fn append_all(&self, leader: Leader, refused: &tokio::sync::mpsc::UnboundedSender<(Leader, u64)>) {
         while let Some((proposal, place)) = self.proposer.take() {
             let (sequence, batch) = self.pending.send(leader.term, proposal, place);
             let refused = refused.clone();
-            let told = move |appended| {
+            self.appender.offer(leader, batch, move |appended| {
                 if appended == Appended::Refused {
                     // The task may have ended.
                     let _ = refused.send((leader, sequence));
                 }
-            };
-            if !append(self.leadership.raft(), leader, batch, told).await {
-                return false;
-            }
+            });
         }
-        true
     }
 
     /// Another member leads. False while it can't be reached.

@@ -2,8 +2,8 @@
 //!
 //! [`Member`] is all that callers see. Below it, from the outside in:
 //!
-//! * `propose`, `forward`, `pending`: many callers' commands become one log entry; the leader appends it, and the member
-//!   that proposed it answers when it applies it.
+//! * `propose`, `forward`, `append`, `pending`: many callers' commands become a batch; the leader makes one log entry of the
+//!   batches of all members; the member that proposed one answers when it applies it.
 //! * `barrier`: many callers' reads become one confirmation of leadership.
 //! * `lease`, `lease_calls`: the leader gives leases deadlines, and is asked for them.
 //! * `leadership`: who leads, and whether it is heard from.
@@ -29,6 +29,7 @@
 //! The formats are described byte by byte in `docs/wal-format.md`, `docs/checkpoint-format.md` and
 //! `docs/snapshot-format.md`.
 
+mod append;
 mod barrier;
 mod bootstrap;
 mod checkpoint;

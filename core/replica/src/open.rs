@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::append::Appender;
 use crate::barrier::{Barrier, Confirm};
 use crate::deliver::Deliver;
 use crate::disk::Disk;
@@ -271,6 +272,7 @@ async fn start(
         log: log.clone(),
         reserve_bytes: 2 * (config.max_request_bytes + config.max_batch_bytes) as u64 + (64 << 10),
     };
+    let appender = Appender::new(config.max_batch_bytes);
     let services = Services {
         identity,
         raft: raft.clone(),
@@ -278,6 +280,7 @@ async fn start(
         contact,
         leadership: leadership.clone(),
         proposer: proposer.clone(),
+        appender: appender.clone(),
         desk: desk.clone(),
         space: space.clone(),
         lead: lead.clone(),
@@ -309,6 +312,7 @@ async fn start(
         leadership: leadership.clone(),
         peers: peers.clone(),
         proposer: proposer.clone(),
+        appender: appender.clone(),
         pending,
         deliver: deliver.clone(),
         patience: timing.patience,
@@ -336,6 +340,7 @@ async fn start(
     tasks.extend([
         tokio::spawn(obey_refusals(refusals, removed.clone(), config.fatal.clone())),
         tokio::spawn(forward.run()),
+        tokio::spawn(appender.run(raft.clone())),
         tokio::spawn(barrier.clone().run(confirm)),
         tokio::spawn(lease_calls.clone().run(asking)),
         follow_leadership(

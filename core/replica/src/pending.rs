@@ -105,7 +105,7 @@ impl Pending {
         }
     }
 
-    /// An entry was applied, and the state with it is published.
+    /// A batch, or an entry without one, was applied, and the state with it is published.
     pub(crate) fn applied(
         &self,
         term: u64,

@@ -19,7 +19,7 @@ const REFUSAL: &str = "cfgstore-refusal";
 /// Of a refusal of a member that the refusing one doesn't know: index of the membership by which it judged.
 const MEMBERSHIP_INDEX: &str = "cfgstore-membership-index";
 
-const PROTOCOL_VERSION: &str = "1";
+const PROTOCOL_VERSION: &str = "2";
 /// Distinct refusals that are logged; more are not, so that nobody can fill the memory with them.
 const LOGGED_REFUSALS: usize = 64;
 

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::append::Appended;
 use crate::error::ReadError;
-use crate::forward::{Appended, append};
 use crate::leadership::Leader;
 use crate::lease_calls::Question;
 use crate::membership::wire;
@@ -86,27 +86,27 @@ fn refuse(refusals: &Refusals, sequence: u64, reason: Reason, leader: u64) {
 }
 
 impl Services {
-    /// Appends what a member proposes; false when Raft has ended.
-    async fn propose(&self, from: u64, request: pb::ProposeRequest, refusals: &Refusals) -> bool {
+    /// Appends what a member proposes.
+    fn propose(&self, from: u64, request: pb::ProposeRequest, refusals: &Refusals) {
         let sequence = request.sequence;
         if self.proposer.is_closed() {
             refuse(refusals, sequence, Reason::ShuttingDown, 0);
-            return true;
+            return;
         }
         if self.space.is_short() {
             refuse(refusals, sequence, Reason::NoSpace, 0);
-            return true;
+            return;
         }
         let batch = match codec::decode_proposal(request.batch, self.proposer.stamp()) {
             Ok(batch) if batch.0.origin.is_some_and(|origin| origin.member == from) => batch,
             Ok(_) => {
                 refuse(refusals, sequence, Reason::Unreadable, 0);
-                return true;
+                return;
             }
             Err(error) => {
                 tracing::error!(%error, member = from, "a member's proposal cannot be read");
                 refuse(refusals, sequence, Reason::Unreadable, 0);
-                return true;
+                return;
             }
         };
         let leader = Leader {
@@ -114,13 +114,12 @@ impl Services {
             id: self.identity.owner.member_id,
         };
         let (told, leadership) = (refusals.clone(), self.leadership.clone());
-        let told = move |appended| {
+        self.appender.offer(leader, batch, move |appended| {
             if appended == Appended::Refused {
                 let leader = leadership.newest().map_or(0, |leader| leader.id);
                 refuse(&told, sequence, Reason::NotLeader, leader);
             }
-        };
-        append(&self.raft, leader, batch, told).await
+        });
     }
 }
 
@@ -140,10 +139,11 @@ impl leader_server::Leader for LeaderService {
         tokio::spawn(async move {
             // An error ends the stream; the sender finds out what became of what it sent.
             while let Ok(Some(request)) = requests.message().await {
-                // Nothing may come between this and appending it.
-                if !streams.is_newest(from, stream) || !services.propose(from, request, &refusals).await {
+                // Nothing may come between this and offering it.
+                if !streams.is_newest(from, stream) {
                     return;
                 }
+                services.propose(from, request, &refusals);
             }
         });
         Ok(Response::new(Box::pin(UnboundedReceiverStream::new(responses))))

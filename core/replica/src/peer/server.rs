@@ -18,6 +18,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::append::Appender;
 use crate::error::OpenError;
 use crate::identity::Identity;
 use crate::leadership::{Contact, Leadership};
@@ -72,6 +73,7 @@ pub(crate) struct Services {
     pub(crate) contact: Contact,
     pub(crate) leadership: Leadership,
     pub(crate) proposer: Proposer,
+    pub(crate) appender: Appender,
     pub(crate) desk: LeaseDesk,
     pub(crate) space: Space,
     pub(crate) lead: Lead,

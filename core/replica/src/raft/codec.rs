@@ -8,7 +8,9 @@ use cfgstore_store::{Caller, Command, codec};
 use openraft::EntryPayload;
 use thiserror::Error;
 
-use crate::raft::types::{Batch, BatchContent, BatchOrigin, MemberNode, Membership, Payload};
+use crate::raft::types::{
+    Batch, BatchContent, BatchOrigin, Batches, BatchesContent, MemberNode, Membership, Payload,
+};
 
 /// Kind of an entry without content: a new leader's first.
 pub(crate) const KIND_BLANK: u8 = 0;
@@ -16,8 +18,10 @@ pub(crate) const KIND_BLANK: u8 = 0;
 pub(crate) const KIND_COMMANDS_UNNAMED: u8 = 1;
 /// Kind of an entry that changes the membership.
 pub(crate) const KIND_MEMBERSHIP: u8 = 2;
-/// Kind of an entry with commands.
+/// Kind of an entry with one batch of commands.
 pub(crate) const KIND_COMMANDS: u8 = 3;
+/// Kind of an entry with several batches of commands.
+pub(crate) const KIND_BATCHES: u8 = 4;
 
 /// Bytes of a batch before its commands: time, origin and count.
 const BATCH_HEADER_BYTES: usize = 36;
@@ -40,7 +44,7 @@ fn refuse<T>(what: &'static str, reason: impl Into<String>) -> Result<T, Payload
     })
 }
 
-/// Collects the commands of the next entry, encoding each as it arrives.
+/// Collects the commands of the next batch, encoding each as it arrives.
 pub(crate) struct BatchBuilder {
     commands: Vec<(Caller, Command)>,
     encoded: Vec<u8>,
@@ -168,17 +172,67 @@ fn decode_batch(encoded: Bytes, named: bool) -> Result<Batch, PayloadError> {
     })))
 }
 
+/// One entry of these batches, of which there is at least one.
+pub(crate) fn merge(batches: Vec<Batch>) -> Batches {
+    let encoded = match batches.as_slice() {
+        [] => unreachable!("an entry is made of what was offered"),
+        [batch] => batch.0.encoded.clone(),
+        several => {
+            let size_bytes = several
+                .iter()
+                .map(|batch| 4 + batch.0.encoded.len())
+                .sum::<usize>();
+            let mut encoded = BytesMut::with_capacity(4 + size_bytes);
+            put_count(several.len(), &mut encoded);
+            for Batch(batch) in several {
+                let len = u32::try_from(batch.encoded.len()).expect("a batch is far below 4 GiB");
+                encoded.put_u32_le(len);
+                encoded.put_slice(&batch.encoded);
+            }
+            encoded.freeze()
+        }
+    };
+    Batches(Arc::new(BatchesContent { batches, encoded }))
+}
+
+fn decode_batches(encoded: Bytes) -> Result<Batches, PayloadError> {
+    const WHAT: &str = "an entry of several batches";
+    let mut rest = encoded.clone();
+    let length = |rest: &mut Bytes| {
+        if rest.len() < 4 {
+            return refuse(WHAT, "it ends within a length");
+        }
+        Ok(rest.get_u32_le() as usize)
+    };
+    let count = length(&mut rest)?;
+    if count < 2 {
+        return refuse(WHAT, "there are fewer than two");
+    }
+    let mut batches = Vec::new();
+    for _ in 0..count {
+        let len = length(&mut rest)?;
+        if rest.len() < len {
+            return refuse(WHAT, "it ends within a batch");
+        }
+        batches.push(decode_batch(rest.split_to(len), true)?);
+    }
+    if !rest.is_empty() {
+        return refuse(WHAT, "bytes follow the last batch");
+    }
+    Ok(Batches(Arc::new(BatchesContent { batches, encoded })))
+}
+
 /// Kind and bytes of a payload.
 pub(crate) fn encode_payload(payload: &Payload) -> (u8, Bytes) {
     match payload {
         EntryPayload::Blank => (KIND_BLANK, Bytes::new()),
-        EntryPayload::Normal(batch) => {
-            let kind = if batch.0.origin.is_some() {
-                KIND_COMMANDS
-            } else {
-                KIND_COMMANDS_UNNAMED
+        EntryPayload::Normal(Batches(content)) => {
+            let kind = match content.batches.as_slice() {
+                [batch] if batch.0.origin.is_none() => KIND_COMMANDS_UNNAMED,
+                [_] => KIND_COMMANDS,
+                _ => KIND_BATCHES,
             };
-            (kind, batch.0.encoded.clone())
+            (kind, content.encoded.clone())
         }
         EntryPayload::Membership(membership) => {
             let mut out = BytesMut::new();
@@ -193,8 +247,9 @@ pub(crate) fn decode_payload(kind: u8, bytes: Bytes) -> Result<Payload, PayloadE
     match kind {
         KIND_BLANK if bytes.is_empty() => Ok(EntryPayload::Blank),
         KIND_BLANK => refuse("a blank entry", "it has content"),
-        KIND_COMMANDS => Ok(EntryPayload::Normal(decode_batch(bytes, true)?)),
-        KIND_COMMANDS_UNNAMED => Ok(EntryPayload::Normal(decode_batch(bytes, false)?)),
+        KIND_COMMANDS => Ok(EntryPayload::Normal(merge(vec![decode_batch(bytes, true)?]))),
+        KIND_COMMANDS_UNNAMED => Ok(EntryPayload::Normal(merge(vec![decode_batch(bytes, false)?]))),
+        KIND_BATCHES => Ok(EntryPayload::Normal(decode_batches(bytes)?)),
         KIND_MEMBERSHIP => {
             let mut bytes = bytes;
             let membership = decode_membership(&mut bytes)?;
@@ -217,7 +272,7 @@ fn put_string(text: &str, out: &mut BytesMut) {
 }
 
 fn put_count(count: usize, out: &mut BytesMut) {
-    out.put_u32_le(u32::try_from(count).expect("a membership has far fewer than 2^32 parts"));
+    out.put_u32_le(u32::try_from(count).expect("an entry has far fewer than 2^32 parts"));
 }
 
 /// Stands where memberships of the first format have the number of their configurations.
@@ -382,6 +437,51 @@ mod tests {
         assert!(error.to_string().contains("newer version"), "{error}");
     }
 
+    /// The batch of an entry that has one.
+    fn decode_only(kind: u8, bytes: Bytes) -> Batch {
+        match decode_payload(kind, bytes).unwrap() {
+            EntryPayload::Normal(Batches(content)) if content.batches.len() == 1 => {
+                content.batches[0].clone()
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn merged_batches_stay_apart_and_truncated_ones_are_refused() {
+        let batch = |sequence: u64| {
+            let mut builder = BatchBuilder::new();
+            let put = Put {
+                key: format!("k{sequence}").into(),
+                ..Put::default()
+            };
+            builder.push(Caller::default(), Command::Put(put), 1000).unwrap();
+            let origin = BatchOrigin {
+                member: sequence % 2,
+                session: 2,
+                sequence,
+            };
+            builder.finish(1_700_000_000_000 + sequence as i64, origin)
+        };
+        let batches: Vec<Batch> = (0..3).map(batch).collect();
+        let (kind, bytes) = encode_payload(&EntryPayload::Normal(merge(batches.clone())));
+        assert_eq!(kind, KIND_BATCHES);
+        let EntryPayload::Normal(decoded) = decode_payload(kind, bytes.clone()).unwrap() else {
+            panic!()
+        };
+        let content = |Batch(batch): &Batch| (batch.origin, batch.time_unix_ms, batch.commands.clone());
+        assert_eq!(
+            decoded.0.batches.iter().map(content).collect::<Vec<_>>(),
+            batches.iter().map(content).collect::<Vec<_>>()
+        );
+        assert!(encode_payload(&EntryPayload::Normal(decoded)) == (kind, bytes.clone()));
+        for len in 0..bytes.len() {
+            assert!(decode_payload(kind, bytes.slice(..len)).is_err());
+        }
+        let (kind, one) = encode_payload(&EntryPayload::Normal(merge(batches[..1].to_vec())));
+        assert_eq!((kind, one), (KIND_COMMANDS, batches[0].0.encoded.clone()));
+    }
+
     #[test]
     fn batches_round_trip_and_truncated_ones_are_refused() {
         let command = |n: u8| {
@@ -410,9 +510,7 @@ mod tests {
         };
         let batch = builder.finish(1_700_000_000_123, origin);
         let bytes = batch.0.encoded.clone();
-        let EntryPayload::Normal(decoded) = decode_payload(KIND_COMMANDS, bytes.clone()).unwrap() else {
-            panic!()
-        };
+        let decoded = decode_only(KIND_COMMANDS, bytes.clone());
         assert_eq!(decoded.0.time_unix_ms, 1_700_000_000_123);
         assert_eq!(decoded.0.origin, Some(origin));
         let next = BatchOrigin {
@@ -425,8 +523,8 @@ mod tests {
         // As the first format had it: without the origin.
         let unnamed = [&bytes[..8], &bytes[32..]].concat();
         let old = decode_payload(KIND_COMMANDS_UNNAMED, unnamed.clone().into()).unwrap();
-        assert!(encode_payload(&old) == (KIND_COMMANDS_UNNAMED, unnamed.into()));
-        let EntryPayload::Normal(old) = old else { panic!() };
+        assert!(encode_payload(&old) == (KIND_COMMANDS_UNNAMED, unnamed.clone().into()));
+        let old = decode_only(KIND_COMMANDS_UNNAMED, unnamed.into());
         assert_eq!((old.0.origin, &old.0.commands), (None, &decoded.0.commands));
         assert_eq!(
             decoded.0.commands,

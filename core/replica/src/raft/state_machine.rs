@@ -20,7 +20,8 @@ use crate::pending::Pending;
 use crate::position::Position;
 use crate::raft::log_store::LogStore;
 use crate::raft::types::{
-    Batch, BatchReply, LogId, SnapshotMeta, StoredMembership, TypeConfig, from_wal_id, to_wal_id,
+    Batch, BatchReply, Batches, LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig, from_wal_id,
+    to_wal_id,
 };
 use crate::snapshot::{self, SnapshotDir, SnapshotFile, SnapshotInfo};
 use crate::stats::{Counters, InProgress};
@@ -151,25 +152,24 @@ impl StateMachine {
         BatchReply { outcomes }
     }
 
-    /// Applies one entry. A panic in here means that an invariant of the state machine is broken: going on could serve
-    /// wrong data, and the same entry would break it again on every member.
-    fn apply_entry(
-        &mut self,
-        log_id: LogId,
-        payload: &EntryPayload<Batch, u64, super::types::MemberNode>,
-    ) -> io::Result<BatchReply> {
+    /// Applies one entry, and returns the reply to each of its batches. A panic in here means that an invariant of the state
+    /// machine is broken: going on could serve wrong data, and the same entry would break it again on every member.
+    fn apply_entry(&mut self, log_id: LogId, payload: &Payload) -> io::Result<Vec<BatchReply>> {
         let applied = catch_unwind(AssertUnwindSafe(|| match payload {
-            EntryPayload::Blank => BatchReply::default(),
-            EntryPayload::Normal(batch) => self.apply_batch(batch),
+            EntryPayload::Blank => Vec::new(),
+            EntryPayload::Normal(Batches(content)) => {
+                let batches = content.batches.iter();
+                batches.map(|batch| self.apply_batch(batch)).collect()
+            }
             EntryPayload::Membership(membership) => {
                 self.around
                     .counters
                     .keep_peers(|id| membership.get_node(&id).is_some());
                 self.membership = Arc::new(StoredMembership::new(Some(log_id), membership.clone()));
-                BatchReply::default()
+                Vec::new()
             }
         }));
-        let reply = applied.map_err(|_| {
+        let replies = applied.map_err(|_| {
             let message = format!(
                 "applying log entry {} panicked; the state machine cannot go on",
                 log_id.index
@@ -178,13 +178,10 @@ impl StateMachine {
             io::Error::other(message)
         })?;
         self.log_id = Some(log_id);
-        Ok(reply)
+        Ok(replies)
     }
 
-    fn tell_lessor(&self, payload: &EntryPayload<Batch, u64, super::types::MemberNode>, reply: &BatchReply) {
-        let EntryPayload::Normal(batch) = payload else {
-            return;
-        };
+    fn tell_lessor(&self, batch: &Batch, reply: &BatchReply) {
         for ((_, command), (result, _)) in batch.0.commands.iter().zip(&reply.outcomes) {
             match (command, result) {
                 (_, Ok(Outcome::LeaseGrant { id, ttl_secs })) => {
@@ -236,17 +233,25 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 }
             };
             let started = Instant::now();
-            let reply = self.apply_entry(entry.log_id, &entry.payload)?;
+            let replies = self.apply_entry(entry.log_id, &entry.payload)?;
+            let batches: &[Batch] = match &entry.payload {
+                EntryPayload::Normal(Batches(content)) => &content.batches,
+                EntryPayload::Blank | EntryPayload::Membership(_) => &[],
+            };
             // Whoever sees the state sees what it says of leases; and whoever gets an answer finds its effect in the state.
-            self.tell_lessor(&entry.payload, &reply);
+            for (batch, reply) in batches.iter().zip(&replies) {
+                self.tell_lessor(batch, reply);
+            }
             self.published.publish(self.position());
             self.around.counters.applied(started.elapsed());
             if let Some(pending) = &self.around.pending {
-                let (origin, time_unix_ms) = match &entry.payload {
-                    EntryPayload::Normal(batch) => (batch.0.origin, batch.0.time_unix_ms),
-                    EntryPayload::Blank | EntryPayload::Membership(_) => (None, 0),
-                };
-                pending.applied(entry.log_id.leader_id.term, origin, time_unix_ms, reply);
+                let term = entry.log_id.leader_id.term;
+                if batches.is_empty() {
+                    pending.applied(term, None, 0, BatchReply::default());
+                }
+                for (Batch(batch), reply) in batches.iter().zip(replies) {
+                    pending.applied(term, batch.origin, batch.time_unix_ms, reply);
+                }
             }
             if let Some(responder) = responder {
                 // Proposers are answered above, on whichever member they are.

@@ -19,14 +19,14 @@ use crate::wal::format;
 pub(crate) struct TypeConfig;
 
 impl RaftTypeConfig for TypeConfig {
-    type D = Batch;
+    type D = Batches;
     type R = BatchReply;
     type NodeId = u64;
     type Node = MemberNode;
     type Term = u64;
     type LeaderId = leader_id_adv::LeaderId<u64, u64>;
     type Vote = openraft::impls::Vote<Self::LeaderId>;
-    type Payload = openraft::EntryPayload<Batch, u64, MemberNode>;
+    type Payload = openraft::EntryPayload<Batches, u64, MemberNode>;
     type Entry = openraft::impls::Entry<<Self::LeaderId as RaftLeaderId>::Committed, Self::Payload>;
     type AsyncRuntime = openraft::impls::TokioRuntime;
     type Responder<T>
@@ -76,7 +76,7 @@ pub(crate) struct BatchOrigin {
     pub(crate) sequence: u64,
 }
 
-/// The commands of one log entry. A clone is a reference count.
+/// Commands that one member proposed together. A clone is a reference count.
 #[derive(Clone)]
 pub(crate) struct Batch(pub(crate) Arc<BatchContent>);
 
@@ -84,38 +84,46 @@ pub(crate) struct Batch(pub(crate) Arc<BatchContent>);
 pub(crate) struct BatchContent {
     /// Who proposed it; `None` in logs of the first format.
     pub(crate) origin: Option<BatchOrigin>,
-    /// When the leader proposed the entry.
+    /// When the leader was offered it.
     pub(crate) time_unix_ms: i64,
     /// In the order they are applied.
     pub(crate) commands: Vec<(Caller, Command)>,
+    /// The same as bytes.
+    pub(crate) encoded: Bytes,
+}
+
+/// What one log entry holds. A clone is a reference count.
+#[derive(Clone)]
+pub(crate) struct Batches(pub(crate) Arc<BatchesContent>);
+
+/// See [`Batches`].
+pub(crate) struct BatchesContent {
+    /// In the order they are applied; at least one.
+    pub(crate) batches: Vec<Batch>,
     /// The same as bytes: what the log stores and peers are sent.
     pub(crate) encoded: Bytes,
 }
 
-impl PartialEq for Batch {
+impl PartialEq for Batches {
     fn eq(&self, other: &Self) -> bool {
         self.0.encoded == other.0.encoded
     }
 }
 
-impl fmt::Debug for Batch {
+impl fmt::Debug for Batches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} commands, {} bytes",
-            self.0.commands.len(),
-            self.0.encoded.len()
-        )
+        let commands: usize = self.0.batches.iter().map(|batch| batch.0.commands.len()).sum();
+        write!(f, "{commands} commands, {} bytes", self.0.encoded.len())
     }
 }
 
-impl fmt::Display for Batch {
+impl fmt::Display for Batches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-/// What the state machine answered to the commands of one entry, in their order.
+/// What the state machine answered to the commands of one batch, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct BatchReply {
     /// Verdict, and revision after the command.
