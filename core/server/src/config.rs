@@ -66,6 +66,16 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// When a server keeps the mirror of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorUse {
+    /// From its start on.
+    Always,
+    /// From when a process of the host first asks for it over the host's socket, and then for good: a member of a cluster mostly runs
+    /// where nobody reads one, and it takes CPU time with each write, and twice the memory of the data.
+    OnDemand,
+}
+
 /// Settings of one server. Build it with [`Config::new`] and change what differs.
 ///
 /// Every limit bounds something that would otherwise grow with load or with time.
@@ -83,6 +93,8 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// Folder of the mirror; one of its own under `/dev/shm`, found through `<data_dir>/mirror`, when `None`.
     pub mirror_dir: Option<PathBuf>,
+    /// When the mirror is kept. With `mirror_dir`, always.
+    pub mirror_use: MirrorUse,
 
     /// Addresses at which metrics and health are served too, and nothing else; none by default.
     pub listen_metrics: Vec<ListenAddress>,
@@ -152,6 +164,7 @@ impl Config {
             advertise_client_urls: Vec::new(),
             socket: None,
             mirror_dir: None,
+            mirror_use: MirrorUse::Always,
             listen_metrics: Vec::new(),
             listen_http: Vec::new(),
             cors: vec!["*".to_owned()],

@@ -12,7 +12,7 @@ use clap::Parser;
 
 use crate::agent::AgentConfig;
 use crate::compactor::AutoCompaction;
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, MirrorUse};
 use crate::duration;
 use crate::start_error::StartError;
 
@@ -273,6 +273,7 @@ impl Flags {
             config.listen_peers = cluster.listen;
             config.peer_urls = cluster.advertise;
             config.bootstrap = cluster.bootstrap;
+            config.mirror_use = MirrorUse::OnDemand;
         }
         config.strict_reconfig_check = self.strict_reconfig_check;
         config.max_learners = self.max_learners;

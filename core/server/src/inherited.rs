@@ -22,10 +22,11 @@ pub(crate) struct Inherited {
 
 impl Inherited {
     /// Those of a server with this data folder and mirror, both as the server knows them.
-    pub fn of(data_dir: &Path, socket: &Path, mirror_dir: &Path) -> Inherited {
+    pub fn of(data_dir: &Path, socket: &Path, mirror_dir: Option<&Path>) -> Inherited {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let data_dir = real(data_dir);
-        let mut files = vec![HostPaths::new(&data_dir).lock(), real(mirror_dir)];
+        let mut files = vec![HostPaths::new(&data_dir).lock()];
+        files.extend(mirror_dir.map(real));
         files.extend(["wal", "checkpoint", "snapshot"].map(|part| data_dir.join(part)));
         Inherited {
             files,
@@ -74,7 +75,7 @@ mod tests {
             fs::create_dir(folder).unwrap();
         }
         let socket = data.join("cfgstore.sock");
-        let inherited = Inherited::of(&data, &socket, &mirror);
+        let inherited = Inherited::of(&data, &socket, Some(&mirror));
 
         let files = ["data/lock", "data/wal/1", "mirror/control"];
         let ours = files.map(|name| fs::File::create(temp.path().join(name)).unwrap());

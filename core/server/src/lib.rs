@@ -44,7 +44,7 @@ mod watch;
 
 pub use agent::{Agent, AgentConfig};
 pub use compactor::AutoCompaction;
-pub use config::{Config, ListenAddress};
+pub use config::{Config, ListenAddress, MirrorUse};
 pub use flags::Flags;
 pub use server::Server;
 pub use start_error::StartError;

@@ -1,77 +1,138 @@
-//! Keeps the host's mirror up to the member's state, on a thread of its own.
+//! Keeps the host's mirror up to the member's state, on a thread of its own: from the start, or from when a process of the
+//! host first asks for it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use cfgstore_mirror::{Change, Entry, Origin, PublishError, Published, Publisher};
+use cfgstore_mirror::{Change, Entry, Origin, PublishError, Published, Publisher, PublisherOptions};
 use cfgstore_replica::Member;
 use cfgstore_store::{Range, Record, State};
-use tokio::sync::{oneshot, watch};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::config::Config;
+use crate::config::{Config, MirrorUse};
 use crate::mirror_outlet::{self, HEARTBEAT_EVERY, MirrorProgress, Outlet, now_unix_ms};
 use crate::start_error::StartError;
 
+/// Questions that may wait for the thread; further ones wait for a place.
+const ASKS: usize = 16;
+
+/// What services know of the mirror. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Mirror {
+    progress: watch::Receiver<MirrorProgress>,
+    folder: watch::Receiver<Option<PathBuf>>,
+    asks: mpsc::Sender<oneshot::Sender<Result<(), String>>>,
+}
+
+impl Mirror {
+    /// How far it is.
+    pub fn progress(&self) -> &watch::Receiver<MirrorProgress> {
+        &self.progress
+    }
+
+    /// Its folder; `None` while nobody has asked for it.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.folder.borrow().clone()
+    }
+
+    /// Sees to it that there is one, and returns once it is published, or why it can't be.
+    pub async fn ask(&self) -> Result<(), String> {
+        if self.folder.borrow().is_some() {
+            return Ok(());
+        }
+        let ended = || "the mirror's thread has ended".to_owned();
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(reply).await.map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
 /// The running thread.
 pub(crate) struct MirrorFeed {
-    dir: PathBuf,
-    progress: watch::Receiver<MirrorProgress>,
+    mirror: Mirror,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl MirrorFeed {
-    /// Opens the mirror, publishes all keys and goes on from there. A mirror that is only short of space does
-    /// not keep the server from starting: it is tried again.
+    /// Opens the mirror, unless it is to wait until it is asked for; publishes all keys and goes on from there. A mirror that is
+    /// only short of space does not keep the server from starting: it is tried again.
     pub async fn start(member: Member, source_id: u64, config: &Config) -> Result<MirrorFeed, StartError> {
-        let options = mirror_outlet::place(&config.paths(), config.mirror_dir.as_deref());
-        let last_copy = config.paths().last_copy();
+        let failed = |source| StartError::Thread {
+            what: "the mirror's thread",
+            source,
+        };
+        let paths = config.paths();
+        // A mirror that an earlier process kept has readers, which may not be able to ask for it again.
+        let waits = config.mirror_use == MirrorUse::OnDemand
+            && config.mirror_dir.is_none()
+            && paths.mirror_link().symlink_metadata().is_err();
         let (progress_sender, progress) = watch::channel(MirrorProgress::default());
+        let (folder_sender, folder) = watch::channel(None);
+        let (asks, asked) = mpsc::channel(ASKS);
         let (stop, stopped) = oneshot::channel();
-        let (opened_sender, opened) = oneshot::channel();
-        let body = move || match Outlet::open(options, last_copy, progress_sender) {
-            Err(error) => drop(opened_sender.send(Err(error))),
-            Ok(outlet) => {
-                let mut feed = Feed {
-                    member,
-                    source_id,
-                    outlet,
-                };
-                // A full copy, whatever is there: a data folder restored from a backup has another history behind its
-                // revisions.
-                feed.publish(true);
-                feed.heartbeat();
-                let _ = opened_sender.send(Ok(feed.outlet.dir()));
-                feed.run(stopped);
+        let opening = Opening {
+            options: mirror_outlet::place(&paths, config.mirror_dir.as_deref()),
+            last_copy: paths.last_copy(),
+            progress: progress_sender,
+            member,
+            source_id,
+        };
+        // A small one of this thread's own: waiting there must not depend on how busy the server's is.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(failed)?;
+        let (ready_sender, ready) = oneshot::channel();
+        let body = move || {
+            let mut thread = Thread {
+                runtime,
+                folder: folder_sender,
+                asked,
+                stopped,
+            };
+            let feed = if waits {
+                let _ = ready_sender.send(Ok(()));
+                thread.open_when_asked(&opening)
+            } else {
+                match opening.open() {
+                    Ok(feed) => {
+                        thread.opened(&feed);
+                        let _ = ready_sender.send(Ok(()));
+                        Some(feed)
+                    }
+                    Err(error) => {
+                        let _ = ready_sender.send(Err(error));
+                        None
+                    }
+                }
+            };
+            if let Some(feed) = feed {
+                thread.run(feed);
             }
         };
         let thread = std::thread::Builder::new()
             .name("cfgstore-mirror".to_owned())
             .spawn(body)
-            .map_err(|source| StartError::Thread {
-                what: "the mirror's thread",
-                source,
-            })?;
-        let dir = opened.await.map_err(|_| StartError::Thread {
-            what: "the mirror's thread",
-            source: std::io::Error::other("it ended at once"),
-        })??;
+            .map_err(failed)?;
+        ready
+            .await
+            .map_err(|_| failed(std::io::Error::other("it ended at once")))??;
         Ok(MirrorFeed {
-            dir,
-            progress,
+            mirror: Mirror {
+                progress,
+                folder,
+                asks,
+            },
             stop,
             thread,
         })
     }
 
-    /// The mirror's folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub fn progress(&self) -> watch::Receiver<MirrorProgress> {
-        self.progress.clone()
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
     }
 
     /// Publishes what is left, saves the last copy and ends the mirror in order.
@@ -85,29 +146,87 @@ impl MirrorFeed {
     }
 }
 
-struct Feed {
+/// What opening the mirror takes.
+struct Opening {
+    options: PublisherOptions,
+    last_copy: PathBuf,
+    progress: watch::Sender<MirrorProgress>,
     member: Member,
     source_id: u64,
-    outlet: Outlet,
+}
+
+impl Opening {
+    fn open(&self) -> Result<Feed, PublishError> {
+        let outlet = Outlet::open(
+            self.options.clone(),
+            self.last_copy.clone(),
+            self.progress.clone(),
+        )?;
+        let mut feed = Feed {
+            member: self.member.clone(),
+            source_id: self.source_id,
+            outlet,
+        };
+        // A full copy, whatever is there: a data folder restored from a backup has another history behind its revisions.
+        feed.publish(true);
+        feed.heartbeat();
+        Ok(feed)
+    }
+}
+
+struct Thread {
+    runtime: Runtime,
+    folder: watch::Sender<Option<PathBuf>>,
+    asked: mpsc::Receiver<oneshot::Sender<Result<(), String>>>,
+    stopped: oneshot::Receiver<()>,
 }
 
 enum Woken {
     Applied,
     Tick,
+    Asked(oneshot::Sender<Result<(), String>>),
     Stop,
 }
 
-impl Feed {
-    fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        // A small runtime of this thread's own: waiting here must not depend on how busy the server's is.
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-        {
-            Ok(runtime) => runtime,
-            Err(error) => return tracing::error!(%error, "the mirror's runtime could not be started"),
-        };
-        let mut applied = self.member.applied();
+impl Thread {
+    fn opened(&self, feed: &Feed) {
+        self.folder.send_replace(Some(feed.outlet.dir()));
+    }
+
+    /// `None`: the server ended before.
+    fn open_when_asked(&mut self, opening: &Opening) -> Option<Feed> {
+        loop {
+            let (asked, stopped) = (&mut self.asked, &mut self.stopped);
+            let reply = self.runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = stopped => None,
+                    reply = asked.recv() => reply,
+                }
+            })?;
+            // Whoever asked may be gone.
+            match opening.open() {
+                Ok(feed) => {
+                    self.opened(&feed);
+                    let _ = reply.send(Ok(()));
+                    return Some(feed);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the mirror that a process of this host asks for can't be opened");
+                    let _ = reply.send(Err(error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn run(self, mut feed: Feed) {
+        let Thread {
+            runtime,
+            folder,
+            mut asked,
+            mut stopped,
+        } = self;
+        let mut applied = feed.member.applied();
         let mut ticks = {
             let _context = runtime.enter();
             tokio::time::interval(HEARTBEAT_EVERY)
@@ -120,25 +239,40 @@ impl Feed {
                     _ = &mut stopped => Woken::Stop,
                     changed = applied.changed() => if changed.is_ok() { Woken::Applied } else { Woken::Stop },
                     _ = ticks.tick() => Woken::Tick,
+                    Some(reply) = asked.recv() => Woken::Asked(reply),
                 }
             });
             match woken {
-                Woken::Applied => self.publish(false),
+                Woken::Applied => feed.publish(false),
                 Woken::Tick => {
-                    self.heartbeat();
+                    feed.heartbeat();
                     // What failed is tried again, at the pace of the heartbeat.
-                    if self.outlet.is_failing() {
-                        self.publish(false);
+                    if feed.outlet.is_failing() {
+                        feed.publish(false);
                     }
-                    self.outlet.save_last_copy_if_due();
+                    feed.outlet.save_last_copy_if_due();
+                    folder.send_if_modified(|folder| {
+                        let now = Some(feed.outlet.dir());
+                        std::mem::replace(folder, now.clone()) != now
+                    });
                 }
+                // Asked while it was being opened. Whoever asked may be gone.
+                Woken::Asked(reply) => drop(reply.send(Ok(()))),
                 Woken::Stop => break,
             }
         }
-        self.publish(false);
-        self.outlet.close();
+        feed.publish(false);
+        feed.outlet.close();
     }
+}
 
+struct Feed {
+    member: Member,
+    source_id: u64,
+    outlet: Outlet,
+}
+
+impl Feed {
     /// Brings the mirror up to the member's present state.
     fn publish(&mut self, full: bool) {
         let state = self.member.state();

@@ -33,11 +33,12 @@ pub(crate) struct MirrorProgress {
 }
 
 /// Waits until the mirror holds `revision`: what a process of this host was told is written, every process of this host
-/// then reads. Not for ever, and not at all while the mirror can't be published.
+/// then reads. Not for ever, and not at all while the mirror can't be published, or nobody has asked for it.
 pub(crate) async fn wait_until_mirrored(progress: &watch::Receiver<MirrorProgress>, revision: i64) {
     const WAIT_MAX: Duration = Duration::from_secs(1);
     let mut progress = progress.clone();
-    let mirrored = progress.wait_for(|progress| progress.revision >= revision || progress.failing);
+    let mirrored = progress
+        .wait_for(|progress| progress.revision >= revision || progress.failing || progress.generation == 0);
     // Late is no failure of the write.
     let _ = tokio::time::timeout(WAIT_MAX, mirrored).await;
 }

@@ -11,7 +11,6 @@ use crate::context::Context;
 use crate::data_dir::{self, DataDirLock};
 use crate::listen::Listener;
 use crate::mirror_feed::MirrorFeed;
-use crate::service::AgentInfo;
 use crate::serving::{Listeners, Serving};
 use crate::start_error::StartError;
 use crate::{compactor, disk_alarm, leader, watch};
@@ -26,7 +25,6 @@ pub struct Server {
     running: Option<Running>,
     data_dir: PathBuf,
     socket: PathBuf,
-    mirror_dir: PathBuf,
     urls: Vec<String>,
     http_urls: Vec<String>,
     metrics_urls: Vec<String>,
@@ -102,7 +100,7 @@ impl Server {
         let ctx = Arc::new(Context::new(member.clone(), config));
         let mirror = MirrorFeed::start(member, ctx.cluster_id, &ctx.config).await?;
         // The first and only one.
-        let _ = ctx.metrics.mirror.set(mirror.progress());
+        let _ = ctx.metrics.mirror.set(mirror.mirror().progress().clone());
         let mut published = Ok(());
         for listener in listeners.all() {
             published = published.and_then(|()| listener.publish());
@@ -111,11 +109,7 @@ impl Server {
             mirror.stop().await;
             return Err(error);
         }
-        let info = AgentInfo {
-            mirror_dir: mirror.dir().to_path_buf(),
-            mirror: mirror.progress(),
-        };
-        let serving = Serving::start(&ctx, listeners, &info);
+        let serving = Serving::start(&ctx, listeners, mirror.mirror());
         let tasks = vec![
             tokio::spawn(watch::run(ctx.clone())),
             tokio::spawn(leader::watch(ctx.clone())),
@@ -126,7 +120,6 @@ impl Server {
         Ok(Server {
             data_dir: config.data_dir.clone(),
             socket: config.socket_path(),
-            mirror_dir: mirror.dir().to_path_buf(),
             urls: urls(&config.listen),
             http_urls: urls(&config.listen_http),
             metrics_urls: urls(&config.listen_metrics),
@@ -150,9 +143,9 @@ impl Server {
         &self.socket
     }
 
-    /// The mirror's folder.
-    pub fn mirror_dir(&self) -> &Path {
-        &self.mirror_dir
+    /// The mirror's folder; `None` while nobody has asked for it ([`MirrorUse::OnDemand`](crate::MirrorUse::OnDemand)), or after the end.
+    pub fn mirror_dir(&self) -> Option<PathBuf> {
+        self.running.as_ref()?.mirror.mirror().folder()
     }
 
     /// The addresses served besides the host's socket, with the ports that the system chose.

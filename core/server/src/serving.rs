@@ -16,9 +16,10 @@ use crate::context::Context;
 use crate::http::HttpService;
 use crate::listen::{Acceptor, Listener, UnixSocket};
 use crate::metrics::CallMetricsLayer;
+use crate::mirror_feed::Mirror;
 use crate::oversize::OversizeLayer;
 use crate::serve::{ARRIVALS, Door, serve};
-use crate::service::{self, AgentInfo};
+use crate::service;
 
 /// Bound sockets, by what is served there.
 #[derive(Debug)]
@@ -49,14 +50,14 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Starts to answer on all sockets, until the server stops.
-    pub fn start(ctx: &Arc<Context>, listeners: Listeners, agent: &AgentInfo) -> Serving {
+    pub fn start(ctx: &Arc<Context>, listeners: Listeners, mirror: &Mirror) -> Serving {
         let mut serving = Serving::default();
         let places = || Arc::new(Semaphore::new(ctx.config.max_connections));
         let (tcp_places, unix_places) = (places(), places());
         // The kernel tells when the other end of a unix socket is gone. To ping there would only lose clients that have
         // no thread to answer between calls: PHP workers, with the locks they hold.
-        let tcp = serving.answering(ctx, agent, false, Some(ctx.config.grpc_keepalive_interval));
-        let unix = serving.answering(ctx, agent, true, None);
+        let tcp = serving.answering(ctx, mirror, false, Some(ctx.config.grpc_keepalive_interval));
+        let unix = serving.answering(ctx, mirror, true, None);
         let split = !listeners.http.is_empty();
         let mut open = |listeners: Vec<Listener>, http2: bool, http1: bool, monitoring: bool| {
             for listener in listeners {
@@ -89,11 +90,11 @@ impl Serving {
     fn answering(
         &mut self,
         ctx: &Arc<Context>,
-        agent: &AgentInfo,
+        mirror: &Mirror,
         local: bool,
         ping_interval: Option<Duration>,
     ) -> Answering {
-        let routes = service::routes(ctx, agent.clone(), local);
+        let routes = service::routes(ctx, mirror, local);
         let count = CallMetricsLayer(ctx.metrics.calls.clone());
         let http = HttpService::new(ctx.clone(), count.layer(OversizeLayer.layer(routes.clone())));
         let with_http = Routes::from(routes.into_axum_router().fallback_service(http.clone())).prepare();

@@ -27,7 +27,7 @@ pub struct ServerThread {
 struct Facts {
     data_dir: PathBuf,
     socket: PathBuf,
-    mirror_dir: PathBuf,
+    mirror_dir: Option<PathBuf>,
     urls: Vec<String>,
     http_urls: Vec<String>,
     metrics_urls: Vec<String>,
@@ -56,7 +56,7 @@ impl ServerThread {
                         let facts = Facts {
                             data_dir: server.data_dir().to_path_buf(),
                             socket: server.socket().to_path_buf(),
-                            mirror_dir: server.mirror_dir().to_path_buf(),
+                            mirror_dir: server.mirror_dir(),
                             urls: server.urls().to_vec(),
                             http_urls: server.http_urls().to_vec(),
                             metrics_urls: server.metrics_urls().to_vec(),
@@ -93,9 +93,9 @@ impl ServerThread {
         &self.facts.socket
     }
 
-    /// The mirror's folder.
-    pub fn mirror_dir(&self) -> &Path {
-        &self.facts.mirror_dir
+    /// The mirror's folder, if it was made at the start ([`MirrorUse`](crate::MirrorUse)).
+    pub fn mirror_dir(&self) -> Option<&Path> {
+        self.facts.mirror_dir.as_deref()
     }
 
     /// The addresses served besides the host's socket, with the ports that the system chose.

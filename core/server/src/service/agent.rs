@@ -1,55 +1,51 @@
 //! The agent of this host: `cfgstore.v1`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::agent_server;
 use cfgstore_store::{Caller, Command, LeaseRevoke, Outcome};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::context::Context;
 use crate::hold::{self, Answers, End, HoldStream, Holder};
-use crate::mirror_outlet::MirrorProgress;
+use crate::mirror_feed::Mirror;
 use crate::mutex::{self, Place};
 use crate::service::kv::mismatch;
 use crate::{caller, errors, session};
 
-/// What the agent knows beside the member.
-#[derive(Clone)]
-pub(crate) struct AgentInfo {
-    pub mirror_dir: PathBuf,
-    pub mirror: watch::Receiver<MirrorProgress>,
-}
-
 pub(super) struct AgentService {
-    ctx: Arc<Context>,
-    info: AgentInfo,
-}
-
-impl AgentService {
-    pub fn new(ctx: Arc<Context>, info: AgentInfo) -> AgentService {
-        AgentService { ctx, info }
-    }
+    pub ctx: Arc<Context>,
+    pub mirror: Mirror,
+    /// Whether it answers processes of this host.
+    pub local: bool,
 }
 
 #[tonic::async_trait]
 impl agent_server::Agent for AgentService {
     async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
-        let mirror = *self.info.mirror.borrow();
+        // Whoever asks here is about to read it.
+        let asked = if self.local {
+            self.mirror.ask().await
+        } else {
+            Ok(())
+        };
+        let mirror = *self.mirror.progress().borrow();
         Ok(Response::new(pb::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_dir: self.ctx.config.data_dir.display().to_string(),
-            mirror_dir: self.info.mirror_dir.display().to_string(),
+            mirror_dir: self
+                .mirror
+                .folder()
+                .map_or_else(String::new, |folder| folder.display().to_string()),
             revision: self.ctx.member.state().revision(),
             mirror_generation: mirror.generation,
             member_id: self.ctx.member_id,
             pid: std::process::id(),
             mirror_revision: mirror.revision,
-            trouble: String::new(),
+            trouble: asked.err().unwrap_or_default(),
         }))
     }
 

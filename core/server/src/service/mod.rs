@@ -28,20 +28,25 @@ use cfgstore_proto::v3electionpb::election_server::ElectionServer;
 use cfgstore_proto::v3lockpb::lock_server::LockServer;
 use tonic::service::Routes;
 
-pub(crate) use agent::AgentInfo;
 pub(crate) use kv::mismatch;
 pub(crate) use maintenance::ETCD_API_VERSION;
 
 use crate::context::Context;
+use crate::mirror_feed::Mirror;
 use crate::watch::WatchService;
 
 /// Every service of this server, for clients of this host (`local`) or for others. What is not among them answers
 /// Unimplemented.
-pub(crate) fn routes(ctx: &Arc<Context>, agent: AgentInfo, local: bool) -> Routes {
+pub(crate) fn routes(ctx: &Arc<Context>, mirror: &Mirror, local: bool) -> Routes {
     let limit = ctx.config.max_wire_bytes();
     let kv = kv::Kv {
         ctx: ctx.clone(),
-        mirror: local.then(|| agent.mirror.clone()),
+        mirror: local.then(|| mirror.progress().clone()),
+    };
+    let agent = agent::AgentService {
+        ctx: ctx.clone(),
+        mirror: mirror.clone(),
+        local,
     };
     let mut routes = Routes::builder();
     routes
@@ -56,9 +61,7 @@ pub(crate) fn routes(ctx: &Arc<Context>, agent: AgentInfo, local: bool) -> Route
         .add_service(ElectionServer::new(election::Elections(ctx.clone())).max_decoding_message_size(limit))
         .add_service(AuthServer::new(auth::Auth(ctx.clone())).max_decoding_message_size(limit))
         .add_service(HealthServer::new(health::Health(ctx.clone())))
-        .add_service(
-            AgentServer::new(agent::AgentService::new(ctx.clone(), agent)).max_decoding_message_size(limit),
-        );
+        .add_service(AgentServer::new(agent).max_decoding_message_size(limit));
     routes
         .routes()
         .into_axum_router()
