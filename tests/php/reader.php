@@ -1,22 +1,25 @@
 <?php
-// Reads one key without end, and prints a line for each change of what it sees; a failed read ends it with its message.
+// Reads one counter without end, and prints each new value it sees. A failed read, or a value that goes back, ends it with a message.
 $config = new Cfgstore\Client();
-$last = null;
 echo "ready\n";
-$reads = 0;
+$seen = -1;
+$reads = $values = 0;
 while (!file_exists($argv[1])) {
     try {
         $value = $config->get('counter');
     } catch (Throwable $e) {
-        echo 'failed: ', get_class($e), ': ', $e->getMessage(), "\n";
-        exit(1);
+        exit('failed: ' . get_class($e) . ': ' . $e->getMessage() . "\n");
     }
-    $reads++;
-    if ($value !== $last) {
-        $last = $value;
+    if ($value < $seen) {
+        exit("went back: from $seen to $value\n");
     }
-    if ($reads % 100 === 0) {
-        usleep(500);
+    if ($value > $seen) {
+        echo "sees $value\n";
+        $seen = $value;
+        $values++;
+    }
+    if (++$reads % 100 === 0) {
+        usleep(500);            // leaves the processor to the others
     }
 }
-echo "reads: $reads\n";
+echo "reads: $reads, values: $values\n";

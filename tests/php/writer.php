@@ -1,17 +1,19 @@
 <?php
-// Writes a counter as fast as it can, and says of each write what became of it, one line each:
-//   acknowledged N | refused N CLASS (certainly not written) | unknown N CLASS (may have been written)
+// Writes a counter as fast as it can, below two keys: `written/N` once for each N, and `counter` again and again. Says what became of
+// each put, one line each:
+//   acknowledged KEY | refused KEY CLASS (certainly not written) | unknown KEY CLASS (may have been written)
 $config = new Cfgstore\Client();
-$n = (int) ($argv[2] ?? 0);
-echo "ready\n";
-while (!file_exists($argv[1])) {
-    $n++;
+$put = function (string $key, int $value) use ($config): void {
     try {
-        $config->put("written/$n", $n);
-        $config->put('counter', $n);
-        echo "acknowledged $n\n";
+        $config->put($key, $value);
+        echo "acknowledged $key\n";
     } catch (Cfgstore\Exception\ExceptionInterface $e) {
-        echo $e->mayHaveHappened() ? 'unknown' : 'refused', " $n ", get_class($e), "\n";
+        echo $e->mayHaveHappened() ? 'unknown' : 'refused', " $key ", get_class($e), "\n";
     }
+};
+echo "ready\n";
+for ($n = 1; !file_exists($argv[1]); $n++) {
+    $put("written/$n", $n);
+    $put('counter', $n);
 }
 echo "done\n";
