@@ -61,7 +61,12 @@ impl Host {
 
     /// Starts `cfgstored` on the data folder, and returns when it serves.
     pub fn cfgstored(&self, arguments: &[&str]) -> Process {
-        let process = Process::spawn(self.cfgstored_command().args(arguments));
+        self.start_cfgstored(self.cfgstored_command().args(arguments))
+    }
+
+    /// Starts a command made by [`Host::cfgstored_command`], and returns when it serves.
+    pub fn start_cfgstored(&self, command: &mut Command) -> Process {
+        let process = Process::spawn(command);
         process.line_with("serving");
         process
     }

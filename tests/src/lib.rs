@@ -17,4 +17,7 @@ pub use host::{Host, build_folder};
 pub use http::{HttpConnection, HttpResponse};
 pub use load::{Load, LoadOptions, LoadReport};
 pub use netns::{Bridge, Namespace};
-pub use process::{Process, descriptors, is_root, mappings, monotonic_ns, processes_matching, wait_until};
+pub use process::{
+    Process, descriptors, is_root, mappings, monotonic_ns, processes_in_group, processes_matching, sockets,
+    wait_until,
+};

@@ -171,9 +171,31 @@ pub fn processes_matching(text: &str) -> Vec<i32> {
     found
 }
 
+/// Ids of the processes of a process group, those that nobody has waited for included.
+pub fn processes_in_group(group: i32) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&pid| {
+            // SAFETY: getpgid has no memory effects.
+            pid > 0 && unsafe { libc::getpgid(pid) } == group
+        })
+        .collect()
+}
+
 /// How many file descriptors a process has open.
 pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// How many of a process's file descriptors are sockets.
+pub fn sockets(pid: i32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
 }
 
 /// How many of a process's memory mappings have `text` in their path.
