@@ -4,17 +4,17 @@ mod support;
 
 use support::*;
 
-fn keys(etcd: &Etcd, prefix: &str) -> String {
+fn keys(etcd: &Server, prefix: &str) -> String {
     etcd.ok(&["get", "--prefix", prefix])
 }
 
-fn grant(etcd: &Etcd, ttl: &str) -> String {
+fn grant(etcd: &Server, ttl: &str) -> String {
     let granted = etcd.etcdctl(&["lease", "grant", ttl]);
     granted.split_whitespace().nth(1).unwrap().to_owned()
 }
 
 /// More than a page of keys, some of them with leases, and some outside of the prefix `app/`.
-fn fill(etcd: &Etcd) -> String {
+fn fill(etcd: &Server) -> String {
     let lease = grant(etcd, "5000");
     for number in 0..450 {
         let key = format!("app/{number:03}");
@@ -37,7 +37,7 @@ fn fill(etcd: &Etcd) -> String {
     lease
 }
 
-fn run_txn(etcd: &Etcd, txn: &str) {
+fn run_txn(etcd: &Server, txn: &str) {
     use std::io::Write;
     let mut child = std::process::Command::new("etcdctl")
         .env("ETCDCTL_API", "3")
@@ -52,7 +52,7 @@ fn run_txn(etcd: &Etcd, txn: &str) {
 
 #[test]
 fn keys_and_leases_are_copied_and_copying_again_changes_nothing() {
-    let (from, to) = (Etcd::start(), Etcd::start());
+    let (from, to) = (Server::etcd(), Server::etcd());
     let lease = fill(&from);
     let migrate = ["migrate", "--from", &from.endpoint, "--prefix", "app/", "--json"];
 
@@ -100,7 +100,7 @@ fn keys_and_leases_are_copied_and_copying_again_changes_nothing() {
 
 #[test]
 fn a_lease_whose_id_is_taken_gets_another() {
-    let (from, to) = (Etcd::start(), Etcd::start());
+    let (from, to) = (Server::etcd(), Server::etcd());
     let lease = grant(&from, "5000");
     from.etcdctl(&["put", "k", "v", "--lease", &lease]);
     let id = i64::from_str_radix(&lease, 16).unwrap();
@@ -121,7 +121,7 @@ fn a_lease_whose_id_is_taken_gets_another() {
 
 #[test]
 fn a_snapshot_file_is_copied_into_a_running_server() {
-    let (from, to) = (Etcd::start(), Etcd::start());
+    let (from, to) = (Server::etcd(), Server::etcd());
     let lease = fill(&from);
     let file = from.folder.path().join("backup.db");
     let path = file.to_str().unwrap();
@@ -139,7 +139,7 @@ fn a_snapshot_file_is_copied_into_a_running_server() {
 
 #[test]
 fn changes_are_followed_until_told_to_end() {
-    let (from, to) = (Etcd::start(), Etcd::start());
+    let (from, to) = (Server::etcd(), Server::etcd());
     // So short that it would end here if it were not kept alive.
     let lease = grant(&from, "1");
     let (mut keeper, mut beats) = from.start_reading(&["lease", "keep-alive", &lease]);
@@ -175,7 +175,7 @@ fn changes_are_followed_until_told_to_end() {
 
 #[test]
 fn sources_that_are_none_are_refused() {
-    let to = Etcd::start();
+    let to = Server::etcd();
     let (code, message) = to.fails(&["migrate", "--from", "/missing.db"]);
     assert!(
         code == 2 && message.contains("cannot read /missing.db"),

@@ -6,7 +6,7 @@ use support::*;
 
 #[test]
 fn members_are_listed_added_updated_and_removed() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     assert_eq!(etcd.ok(&["member", "list"]), etcd.etcdctl(&["member", "list"]));
     let listed = json(&etcd.ok(&["member", "list", "--json"]));
     let id = listed["members"][0]["id"].as_str().unwrap().to_owned();
@@ -64,7 +64,7 @@ fn members_are_listed_added_updated_and_removed() {
 
 #[test]
 fn endpoints_say_how_they_are() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     etcd.ok(&["put", "k", "v"]);
     for arguments in [
         &["endpoint", "status"][..],
@@ -103,7 +103,7 @@ fn endpoints_say_how_they_are() {
 
 #[test]
 fn alarms_are_shown_and_ended() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     assert_eq!(etcd.ok(&["alarm", "list"]), "");
     raise_no_space(&etcd);
     assert_eq!(
@@ -123,7 +123,7 @@ fn alarms_are_shown_and_ended() {
 }
 
 /// By the JSON gateway: neither etcdctl nor cfgctl raises one.
-fn raise_no_space(etcd: &Etcd) {
+fn raise_no_space(etcd: &Server) {
     let members = json(&etcd.ok(&["member", "list", "--json"]));
     let id = u64::from_str_radix(members["members"][0]["id"].as_str().unwrap(), 16).unwrap();
     let request = format!("{{\"action\":\"ACTIVATE\",\"memberID\":\"{id}\",\"alarm\":\"NOSPACE\"}}");
@@ -141,7 +141,7 @@ fn raise_no_space(etcd: &Etcd) {
 
 #[test]
 fn history_is_compacted_and_space_given_back() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     for value in ["1", "2", "3"] {
         etcd.ok(&["put", "k", value]);
     }
@@ -159,7 +159,7 @@ fn history_is_compacted_and_space_given_back() {
 
 #[test]
 fn leadership_goes_to_nobody_else() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     let members = json(&etcd.ok(&["member", "list", "--json"]));
     let id = members["members"][0]["id"].as_str().unwrap();
     // The leader itself: etcd has nothing to do.
@@ -176,7 +176,7 @@ fn leadership_goes_to_nobody_else() {
 
 #[test]
 fn leases_live_as_long_as_they_are_kept_alive() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     let granted = etcd.ok(&["lease", "grant", "500"]);
     let id = granted.split_whitespace().nth(1).unwrap();
     assert_eq!(granted, format!("lease {id} granted with TTL(500s)\n"));

@@ -12,7 +12,7 @@ use support::*;
 
 #[test]
 fn a_snapshot_is_saved_once_and_whole() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     etcd.ok(&["put", "k", "v"]);
     let file = etcd.folder.path().join("backup.db");
     let path = file.to_str().unwrap();
@@ -50,7 +50,7 @@ fn a_snapshot_is_saved_once_and_whole() {
 
 #[test]
 fn a_snapshot_that_fails_leaves_nothing() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     let file = etcd.folder.path().join("backup.db");
     let nobody = free_url();
     let output = etcd.run(&[
@@ -74,7 +74,7 @@ fn a_snapshot_that_fails_leaves_nothing() {
 
 #[test]
 fn damaged_and_foreign_files_are_refused() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     let file = etcd.folder.path().join("backup.db");
     let path = file.to_str().unwrap();
     etcd.ok(&["snapshot", "save", path]);
@@ -137,7 +137,7 @@ fn config(data_dir: &std::path::Path, name: &str, list: &[(&str, &str)]) -> Memb
 
 #[tokio::test]
 async fn a_restored_member_has_what_etcd_had() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     etcd.etcdctl(&["put", "k", "1"]);
     etcd.etcdctl(&["put", "k", "2"]);
     etcd.etcdctl(&["del", "gone"]);
@@ -198,7 +198,7 @@ async fn a_restored_member_has_what_etcd_had() {
 
 #[test]
 fn ids_are_those_that_etcdctl_computes() {
-    let etcd = Etcd::start();
+    let etcd = Server::etcd();
     let file = etcd.folder.path().join("backup.db");
     let path = file.to_str().unwrap();
     etcd.ok(&["snapshot", "save", path]);

@@ -1,9 +1,10 @@
-//! `cfgctl` against Debian's etcd, which ends with its test.
+//! A server for `cfgctl` to talk to, which ends with its test: Debian's etcd, or the `cfgstored` of this build.
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,48 +12,74 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Etcd {
+/// One running server, and `cfgctl` for it.
+pub struct Server {
     child: Child,
     pub endpoint: String,
     pub folder: TempDir,
 }
 
-impl Etcd {
-    pub fn start() -> Etcd {
-        let folder = tempfile::tempdir().unwrap();
-        Etcd::start_on(folder, &free_url())
+impl Server {
+    /// Debian's etcd.
+    pub fn etcd() -> Server {
+        Server::etcd_on(tempfile::tempdir().unwrap(), &free_url())
     }
 
-    /// The data folder is `etcd` in `folder`.
-    pub fn start_on(folder: TempDir, peer: &str) -> Etcd {
+    /// Debian's etcd, with the data folder `etcd` in `folder`.
+    pub fn etcd_on(folder: TempDir, peer: &str) -> Server {
         let endpoint = free_url();
-        let child = Command::new("etcd")
+        let mut command = Command::new("etcd");
+        command
             .args(["--name", "m", "--log-level", "error", "--data-dir"])
             .arg(folder.path().join("etcd"))
-            .args([
-                "--listen-client-urls",
-                &endpoint,
-                "--advertise-client-urls",
-                &endpoint,
-            ])
+            .args(["--listen-client-urls", &endpoint])
+            .args(["--advertise-client-urls", &endpoint])
             .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
             .args(["--initial-cluster", &format!("m={peer}")])
-            .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
+            .args(["--heartbeat-interval", "20", "--election-timeout", "200"]);
+        Server::start(command, folder, endpoint)
+    }
+
+    /// A `cfgstored` that serves on TCP, as a member does.
+    pub fn cfgstored() -> Server {
+        let (folder, endpoint) = (tempfile::tempdir().unwrap(), free_url());
+        let mut command = cfgstored_on(&folder);
+        command.args(["--listen-client-urls", &endpoint]);
+        Server::start(command, folder, endpoint)
+    }
+
+    /// The embedded default: a `cfgstored` without flags, by its socket.
+    pub fn embedded() -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = format!("unix://{}", folder.path().join("store/cfgstore.sock").display());
+        Server::start(cfgstored_on(&folder), folder, endpoint)
+    }
+
+    fn start(mut command: Command, folder: TempDir, endpoint: String) -> Server {
+        for (name, _) in std::env::vars_os() {
+            // They are flags of both servers.
+            if name.to_string_lossy().starts_with("ETCD_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("these tests need Debian's etcd-server");
-        let etcd = Etcd {
+            .unwrap_or_else(|error| panic!("{error}: {command:?}: install Debian's etcd-server"));
+        let server = Server {
             child,
             endpoint,
             folder,
         };
-        wait_until("etcd serves", || {
-            etcd.run(&["get", "--prefix", "", "--timeout", "0.2"])
+        wait_until("the server serves", || {
+            server
+                .run(&["get", "--prefix", "", "--timeout", "0.2"])
                 .status
                 .success()
         });
-        etcd
+        server
     }
 
     /// Debian's etcdctl on it.
@@ -113,11 +140,28 @@ impl Etcd {
     }
 }
 
-impl Drop for Etcd {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A cfgstored's mirror is outside its folder, where this link leads.
+        if let Ok(mirror) = std::fs::read_link(self.folder.path().join("store/mirror")) {
+            let _ = std::fs::remove_dir_all(mirror);
+        }
     }
+}
+
+/// The `cfgstored` that was built along with `cfgctl`, with the data folder `store` in `folder`.
+fn cfgstored_on(folder: &TempDir) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_cfgctl")).with_file_name("cfgstored");
+    assert!(
+        program.exists(),
+        "these tests need {}: run `cargo build -p cfgstore-server` first, or test the whole workspace",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    command.arg("--data-dir").arg(folder.path().join("store"));
+    command
 }
 
 /// An address on which nothing listens.
