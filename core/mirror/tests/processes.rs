@@ -45,16 +45,26 @@ fn main() {
         ),
     ];
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let mut failed = 0;
+    let started = Instant::now();
+    let (mut passed, mut failed, mut filtered_out) = (0, 0, 0);
     for (name, case) in cases {
         if filter.as_ref().is_some_and(|filter| !name.contains(&**filter)) {
+            filtered_out += 1;
             continue;
         }
         let ok = catch_unwind(case).is_ok();
         println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
-        failed += usize::from(!ok);
+        *if ok { &mut passed } else { &mut failed } += 1;
     }
-    assert_eq!(failed, 0, "failed tests");
+    // As cargo's own harness says it: what runs all tests counts by this line.
+    println!(
+        "\ntest result: {}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered_out} filtered out; finished in {:.2}s\n",
+        if failed == 0 { "ok" } else { "FAILED" },
+        started.elapsed().as_secs_f64()
+    );
+    if failed > 0 {
+        std::process::exit(101);
+    }
 }
 
 struct Child(libc::pid_t);
@@ -126,9 +136,10 @@ impl Drop for Child {
     }
 }
 
-fn is_root() -> bool {
+/// A test that passed without what it tests would hide that.
+fn need_root(what: &str) {
     // SAFETY: cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    assert!(unsafe { libc::geteuid() == 0 }, "{what} needs root");
 }
 
 /// In a child process: a tmpfs of that size over `dir`, seen by this process only, gone with it.
@@ -171,10 +182,7 @@ fn free_bytes(dir: &Path) -> u64 {
 
 /// Runs a test that needs a file system of its own in a child that has one.
 fn with_private_tmpfs(size_bytes: u64, work: impl FnOnce(&Path)) {
-    if !is_root() {
-        println!("not run: mounting a small tmpfs needs root");
-        return;
-    }
+    need_root("mounting a small tmpfs");
     let dir = shm_dir();
     Child::run(|| {
         private_tmpfs(dir.path(), size_bytes);
@@ -623,10 +631,7 @@ fn open_to_all(dir: &TempDir) {
 }
 
 fn another_user_reads_by_group_only() {
-    if !is_root() {
-        println!("not run: becoming another user needs root");
-        return;
-    }
+    need_root("becoming another user");
     const GROUP: u32 = 54321;
     let dir = shm_dir();
     open_to_all(&dir);
