@@ -45,6 +45,22 @@ async fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Writes until the member refuses it, because the disk is full: how many were written, and the error.
+async fn fill(member: &Member, disk: &SimDisk) -> (usize, ProposeError) {
+    for written in 0..100 {
+        if !disk.has_spare() {
+            // The thread that tries to prepare the next segment, and so notices, is another one.
+            wait_until("the full disk is noticed", || member.status().no_space).await;
+        }
+        let command = put(format!("{written}"), vec![1; 20_000]);
+        match member.propose(Caller::default(), command).await {
+            Ok(applied) => drop(applied.result.unwrap()),
+            Err(error) => return (written, error),
+        }
+    }
+    panic!("a full disk takes more than two segments hold");
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
@@ -54,22 +70,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
         .unwrap();
     wait_until("the spare segment is there", || disk.has_spare()).await;
     disk.set_capacity(Some(disk.used()));
-    let mut written = 0;
-    let error = loop {
-        match member
-            .propose(Caller::default(), put(format!("{written}"), vec![1; 20_000]))
-            .await
-        {
-            Ok(applied) => drop(applied.result.unwrap()),
-            Err(error) => break error,
-        }
-        written += 1;
-        if written % 10 == 0 {
-            // The thread that notices is another one.
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        assert!(written < 100);
-    };
+    let (written, error) = fill(&member, &disk).await;
     assert_eq!(error, ProposeError::NoSpace);
     assert!(!error.maybe_committed());
     assert!(written >= 10, "two segments hold more than {written}");
@@ -96,16 +97,7 @@ async fn a_member_on_a_full_disk_ends_cleanly() {
         .unwrap();
     wait_until("the spare segment is there", || disk.has_spare()).await;
     disk.set_capacity(Some(disk.used()));
-    for n in 0..100 {
-        if member
-            .propose(Caller::default(), put(format!("{n}"), vec![1; 20_000]))
-            .await
-            .is_err()
-        {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    assert_eq!(fill(&member, &disk).await.1, ProposeError::NoSpace);
     let revision = member.state().revision();
     member.shutdown().await.unwrap();
     disk.set_capacity(None);

@@ -38,12 +38,21 @@ async fn an_isolated_member_does_not_raise_the_term() {
     let leader = cluster.leader().await;
     let term = cluster.member(leader).term();
     let follower = (leader + 1) % 3;
+    // All that a follower calls others for by the raft connection is their votes.
+    let unanswered = || {
+        let peers = cluster.member(follower).stats().peers;
+        assert_eq!(peers.len(), 2);
+        peers.iter().map(|peer| peer.sent_failures).min().unwrap()
+    };
+    let before = unanswered();
     cluster.isolate(follower, CUT);
     for n in 0..200 {
         write(cluster.member(leader), &format!("k{n}"), "v").await;
     }
-    // Several election timeouts.
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    wait_for("several elections that nobody answers", || async {
+        (unanswered() >= before + 3).then_some(())
+    })
+    .await;
     cluster.isolate(follower, WHOLE);
     wait_for("the member to catch up", || async {
         read(cluster.member(follower), "k199")
