@@ -149,6 +149,11 @@ impl Fpm {
         &self.master
     }
 
+    /// Ends the pool with SIGKILL, master and workers at once, and nginx.
+    pub fn kill(self) {
+        self.master.kill();
+    }
+
     /// The pool's worker processes now.
     pub fn workers(&self) -> Vec<i32> {
         let pid = self.master.pid();

@@ -1,6 +1,9 @@
 //! The first client that finds no socket starts the store: once, detached, or with a clear error.
 
-use cfgstore_tests::{Host, Process, descriptors, is_root, wait_until};
+use cfgstore_tests::{
+    Fpm, FpmOptions, Host, HttpConnection, Process, descriptors, is_root, processes_in_group, wait_until,
+};
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -19,6 +22,81 @@ fn many_first_processes_start_one_store() {
     assert_eq!(host.servers().len(), 1);
     let listed = host.php_code("echo count((new Cfgstore\\Client())->all('racer/'));");
     assert_eq!(listed, "24");
+}
+
+/// A deployed application's first eight requests, one for each worker; then the pool goes, with all its processes.
+#[test]
+fn many_first_requests_start_one_store_that_outlives_their_pool() {
+    let host = Host::new();
+    let open_folder = |name: &str| {
+        let folder = host.path(name);
+        std::fs::create_dir(&folder).expect("folder");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).expect("chmod");
+        folder
+    };
+    let (gathering, starts) = (open_folder("gathering"), open_folder("starts"));
+    // What is started says so first.
+    let program = host.path("counted-cfgstored");
+    let script = format!(
+        "#!/bin/sh\ntouch {}/$$\nexec {} \"$@\"\n",
+        starts.display(),
+        host.path("cfgstored").display()
+    );
+    std::fs::write(&program, script).expect("script");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    let fpm = Fpm::start(
+        &host,
+        &FpmOptions {
+            settings: vec![format!("cfgstore.cfgstored={}", program.display())],
+            ..FpmOptions::default()
+        },
+    );
+    let workers: HashSet<i32> = fpm.workers().into_iter().collect();
+    assert!(host.servers().is_empty(), "nothing has used the store yet");
+    let path = format!(
+        "/first-use.php?workers={}&folder={}",
+        workers.len(),
+        gathering.display()
+    );
+    let answered: HashSet<i32> = std::thread::scope(|scope| {
+        let request = || {
+            let response = HttpConnection::open(fpm.port()).and_then(|mut connection| connection.get(&path));
+            let response = response.expect("a request");
+            assert_eq!(response.status, 200, "{}", response.body);
+            response.body.parse().expect(&response.body)
+        };
+        let requests: Vec<_> = workers.iter().map(|_| scope.spawn(request)).collect();
+        requests
+            .into_iter()
+            .map(|request| request.join().expect("an answered request"))
+            .collect()
+    });
+    assert_eq!(
+        (answered.len(), &answered),
+        (8, &workers),
+        "each worker answered one"
+    );
+    let servers = host.servers();
+    assert_eq!(servers.len(), 1, "one store: {servers:?}");
+    assert_eq!(
+        std::fs::read_dir(&starts).expect("folder").count(),
+        1,
+        "one was ever started"
+    );
+
+    let pool = fpm.master().pid();
+    assert!(
+        processes_in_group(pool).len() > workers.len() && !processes_in_group(pool).contains(&servers[0]),
+        "the workers are in the pool's process group, and the store is not"
+    );
+    fpm.kill();
+    wait_until("the pool to be gone", || processes_in_group(pool).is_empty());
+    assert_eq!(host.servers(), servers, "the same store serves");
+    let client = host.client();
+    for worker in workers {
+        let value = client.get(format!("first/{worker}")).expect("an answer");
+        assert_eq!(value.expect("a key").value.as_ref(), b"true");
+    }
 }
 
 #[test]
@@ -142,10 +220,18 @@ fn a_full_disk_is_said() {
         .arg(&small)
         .status();
     assert!(mounted.expect("mount").success());
-    let text = message(&host, &[&format!("cfgstore.data_dir={}/store", small.display())]);
+    let store = small.join("store");
+    let text = message(&host, &[&format!("cfgstore.data_dir={}", store.display())]);
     let unmounted = Command::new("umount").arg("-l").arg(&small).status();
     assert!(unmounted.expect("umount").success());
-    assert!(text.starts_with("Cfgstore\\Exception\\"), "{text}");
-    assert!(text.contains("No space left") || text.contains("space"), "{text}");
+    assert!(
+        text.starts_with("Cfgstore\\Exception\\ExhaustedException: "),
+        "{text}"
+    );
+    let way_out = format!(
+        "no space is left on the disk of {}: free some there, or name another data folder",
+        store.display()
+    );
+    assert!(text.contains(&way_out), "{text}");
     wait_until("no store to be left", || host.servers().is_empty());
 }

@@ -188,7 +188,7 @@ impl Autostart {
                 "; give user {} the right to write there, name another data folder, or start cfgstored yourself",
                 sys::effective_user_id()
             ),
-            ErrorKind::Exhausted => "; free space on that disk".to_owned(),
+            ErrorKind::Exhausted => "; free space on that disk, or name another data folder".to_owned(),
             _ => String::new(),
         };
         Error::new(

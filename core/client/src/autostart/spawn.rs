@@ -48,7 +48,10 @@ impl Ended {
         let (kind, next) = if full {
             (
                 ErrorKind::Exhausted,
-                format!("; no space is left on the disk of {}", paths.data_dir().display()),
+                format!(
+                    "; no space is left on the disk of {}: free some there, or name another data folder",
+                    paths.data_dir().display()
+                ),
             )
         } else {
             (
