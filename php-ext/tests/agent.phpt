@@ -56,8 +56,8 @@ check('it is another', $client->status()->mirrorDir !== $old);
 // Nobody brings it back: what is known is served, or refused, as told.
 $silent = ['cfgstore.autostart' => 0, 'cfgstore.stale_after' => '0.5', 'cfgstore.timeout' => '1'];
 posix_kill(agent_pid($folder), SIGSTOP);
-pause(0.7);
 $try = 'try { echo json_encode((new Cfgstore\Client(prefix: "/agent/"))->get("a")), "\n"; } catch (Cfgstore\Exception\ExceptionInterface $e) { echo get_class($e), $e->isRetryable() ? " retryable: " : ": ", preg_replace("/[0-9.]+ s/", "N s", $e->getMessage()), "\n"; }';
+await('the silence to be noticed', fn () => str_contains(php($try, $silent + ['cfgstore.on_stale' => 'throw']), 'has been silent'));
 echo php($try, $silent);
 echo php($try, $silent + ['cfgstore.on_stale' => 'throw']);
 $write = 'try { (new Cfgstore\Client)->put("b", 1); } catch (Cfgstore\Exception\ExceptionInterface $e) { echo get_class($e), $e->mayHaveHappened() ? ": it may have happened\n" : ": it has not happened\n"; }';

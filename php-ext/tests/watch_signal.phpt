@@ -20,8 +20,8 @@ try { $client->subscribe('none/')->next(0.05); echo "and goes on\n"; } catch (Ex
 PHP;
 $process = php_start($code);
 echo fgets($process->output);
-pause(0.3); // lets it begin to wait; whether it does is not what is tested
 $pid = proc_get_status($process->handle)['pid'];
+await('it to wait', fn () => str_contains(file_get_contents("/proc/$pid/stat"), ') S '));
 posix_kill($pid, SIGUSR1);
 echo fgets($process->output);
 $sent = now();
