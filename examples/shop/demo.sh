@@ -35,10 +35,9 @@ show() { # show COMMAND…: as it would be typed, then what it prints
 }
 page() { curl --silent --fail --max-time 10 "http://127.0.0.1:$port/"; }
 field() { page | sed -n "s/.*id=\"$1\">\(.*\)/\1/p"; }
+until_true() { local tries; for tries in {1..400}; do "$@" && return; sleep 0.05; done; return 1; }
 soon() { # soon COMMAND…: true once it is. A write at a member is on the way to this host for a moment; one at its socket is there.
-    local tries
-    for tries in {1..100}; do "$@" && return; [ -n "$endpoints" ] || break; sleep 0.05; done
-    return 1
+    if [ -n "$endpoints" ]; then until_true "$@"; else "$@"; fi
 }
 shows() { [ "$(field "$1")" = "$2" ]; }
 says() { [ "$(page | grep -c -- "$1")" -gt 0 ]; }
@@ -50,6 +49,9 @@ expect() { # expect FIELD VALUE: what the page shows at the next request
 await() { # await FILE TEXT: until the file holds the text
     timeout 20 grep -m1 -F -- "$2" <(timeout 20 tail -n +1 -F "$1" 2>/dev/null) >/dev/null ||
         { echo "demo: '$2' did not appear in $1:" >&2; cat "$1" >&2; exit 1; }
+}
+in_queue() { # in_queue COUNT: so many want the shop's lock, each by a key of its own below the lock's; the first has it
+    [ "$("$build/cfgctl" get --prefix --keys-only /_cfgstore/lock//shop/nightly-export/ | wc -l)" -eq "$1" ]
 }
 fill() { sed -e "s|@RUN@|$run|g" -e "s|@SHOP@|$shop|g" -e "s|@PORT@|$port|g" -e "s|@USER@|$2|g" "$1"; }
 
@@ -101,10 +103,13 @@ INI
     $php "$shop/nightly.php" first <"$run/first.in" >>"$run/lock.log" 2>&1 & first=$!
     exec 8>"$run/first.in"; await "$run/lock.log" "first: holds"
     $php "$shop/nightly.php" second <"$run/second.in" >>"$run/lock.log" 2>&1 & second=$!
-    exec 9>"$run/second.in"; await "$run/lock.log" "second: waiting"
+    exec 9>"$run/second.in"
+    until_true in_queue 2 || { echo "demo: the second worker does not queue for the lock" >&2; cat "$run/lock.log" >&2; exit 1; }
     echo >&8; wait $first; await "$run/lock.log" "second: holds"; echo >&9; wait $second
     exec 8>&- 9>&-; rm -f "$run/first.in" "$run/second.in"
     sed 's/^/  /' "$run/lock.log"
+    local order="first: waits first: holds second: waits first: releases second: holds second: releases"
+    [ "$(cut -d' ' -f1,2 "$run/lock.log" | xargs)" = "$order" ] || { echo "demo: the workers did not take turns" >&2; exit 1; }
 
     say "Done: a page of php-fpm reads its configuration from shared memory; what changes is there at the next request."
     cat <<END

@@ -4,9 +4,9 @@
 
 $name = $argv[1] ?? 'worker';
 $config = new Cfgstore\Client();
-echo "$name: waiting for the lock\n";
+echo "$name: waits for the lock\n";
 $lock = $config->lock('nightly-export', ttl: 10.0, wait: 30.0);
 echo "$name: holds the lock, fencing token {$lock->token}\n";
 fgets(STDIN);                                   // the work: the demo ends it by a line on standard input
+echo "$name: releases the lock\n";
 $lock->release();
-echo "$name: released the lock\n";
