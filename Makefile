@@ -1,15 +1,15 @@
-# cfgstore: `make demo` shows it, `make test` proves it. Both install what they need and may be run again.
+# cfgstore: `make demo` shows it, `make test` proves it. Each target installs what it needs, and may be run again.
 SHELL := /bin/bash
 CARGO ?= cargo
 BUILD := build
 
-.PHONY: help setup build demo demo-stop test soak bench-php bench-cluster bench fmt clean
+.PHONY: help setup setup-test build demo demo-stop test soak bench-php bench-cluster bench fmt clean
 
 help:
 	@echo "make demo       a PHP shop on cfgstore: php-fpm, nginx, a watcher, a lock"
 	@echo "make demo-stop  ends it"
 	@echo "make build      cfgstored, cfgctl, cfgstore.so, libcfgstore.so, libcfgstore.a, Python module, in build/"
-	@echo "make test       builds and runs every test (under 25 minutes on 2 cores)"
+	@echo "make test       builds and runs every test, as root (under 25 minutes on 2 cores)"
 	@echo "make soak       the same tests over many more seeds, for hours"
 	@echo "make bench      speed of the store, the log and the mirror"
 	@echo "make bench-php  nanoseconds of a read in PHP, beside its peers"
@@ -17,6 +17,9 @@ help:
 
 setup:
 	@scripts/setup.sh
+
+setup-test:
+	@scripts/setup.sh test
 
 build: setup
 	@scripts/build.sh $(BUILD)
@@ -27,16 +30,16 @@ demo: build
 demo-stop:
 	@examples/shop/demo.sh stop
 
-test: setup
+test:
 	@scripts/test.sh
 
-soak: setup
+soak: setup-test
 	@scripts/soak.sh
 
-bench-php: build
+bench-php: setup-test build
 	@php-ext/bench/bench.sh
 
-bench-cluster: build
+bench-cluster: setup-test build
 	@scripts/bench-cluster.sh $(MODE)
 
 bench: setup

@@ -1,22 +1,31 @@
 #!/usr/bin/env bash
-# Installs what the build, the demo and the tests need and this machine lacks. Only apt and a Rust
-# toolchain are assumed. Prints nothing and takes well under a second when everything is there.
+# Installs what this machine lacks of what the build and the demo need; with `test`, also what the tests and the benchmarks
+# need. Only apt and a Rust toolchain are assumed. Prints nothing and takes well under a second when everything is there.
+# usage: setup.sh [test]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 if ! command -v cargo >/dev/null; then
-    echo "setup: no Rust toolchain found: install Rust 1.88 or newer (https://rustup.rs), then run this again" >&2
+    echo "setup: no Rust toolchain found: install Rust $oldest or newer (https://rustup.rs), then run this again" >&2
+    exit 1
+fi
+cargo=$(cargo --version | cut -d' ' -f2)
+if ! printf '%s\n' "$oldest" "$cargo" | sort -VC; then
+    echo "setup: $(command -v cargo) is $cargo, and cfgstore needs Rust $oldest or newer: the Rust of Debian's packages is too old." >&2
+    echo "       Install it from https://rustup.rs, see that ~/.cargo/bin comes first in PATH, then run this again." >&2
     exit 1
 fi
 
 # command or file that proves a package is there : package
 needed=(
-    "php8.2:php8.2-cli" "php-config8.2:php8.2-dev" "php-fpm8.2:php8.2-fpm" "php-cgi8.2:php8.2-cgi"
-    "/usr/lib/php/20220829/apcu.so:php8.2-apcu" "/usr/lib/php/20220829/opcache.so:php8.2-opcache"
-    "/usr/lib/php/20220829/curl.so:php8.2-curl"
-    "nginx:nginx-light" "etcdctl:etcd-client" "etcd:etcd-server" "curl:curl" "cc:gcc" "c++:g++" "python3:python3" "pgrep:procps" "mount:mount"
-    "valgrind:valgrind" "setpriv:util-linux"
-    "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv"
+    "php8.2:php8.2-cli" "php-config8.2:php8.2-dev" "php-fpm8.2:php8.2-fpm"
+    "nginx:nginx-light" "etcdctl:etcd-client" "curl:curl" "cc:gcc" "python3:python3"
+)
+[ "${1:-}" = test ] && needed+=(
+    "php-cgi8.2:php8.2-cgi" "/usr/lib/php/20220829/apcu.so:php8.2-apcu" "/usr/lib/php/20220829/opcache.so:php8.2-opcache"
+    "/usr/lib/php/20220829/curl.so:php8.2-curl" "etcd:etcd-server" "c++:g++" "pgrep:procps" "mount:mount" "setpriv:util-linux"
+    "valgrind:valgrind" "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv"
     "/usr/lib/python3/dist-packages/yaml:python3-yaml" "systemd-analyze:systemd" "ip:iproute2"
 )
 

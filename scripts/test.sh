@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Builds everything and runs every test, with a progress line for each step and a count at the end.
+# Installs what is missing, builds everything and runs every test, with a progress line for each step and a count at the end.
 # Each step's whole output is in target/test-logs/; a failed step prints its end, and the others still run.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+if [ "$(id -u)" -ne 0 ]; then
+    echo "test: the tests need root, as they mount small file systems, become other users and make network namespaces:" >&2
+    echo "      run \`make test\` as root, in a container or a virtual machine" >&2
+    exit 1
+fi
+scripts/setup.sh test || exit 1
 export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build CFGSTORE_FOREIGN_DIR=$PWD/target/foreign
 target=${CARGO_TARGET_DIR:-$PWD/target}
 logs=$target/test-logs

@@ -203,7 +203,7 @@ fn ip(arguments: &[&str]) -> String {
         .args(arguments)
         .output()
         .unwrap_or_else(|error| {
-            panic!("cannot run `ip` ({error}): install iproute2, as scripts/setup.sh does")
+            panic!("cannot run `ip` ({error}): install iproute2, as `make setup-test` does")
         });
     assert!(
         output.status.success(),

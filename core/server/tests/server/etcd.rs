@@ -57,7 +57,7 @@ impl Etcd {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("etcd is not installed: `make setup` installs it (Debian's package is etcd-server)");
+            .expect("etcd is not installed: `make setup-test` installs it (Debian's package is etcd-server)");
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let address = loop {
             let mut line = String::new();

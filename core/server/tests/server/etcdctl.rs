@@ -98,7 +98,7 @@ fn require_etcdctl() {
         .output();
     assert!(
         version.is_ok_and(|output| output.status.success()),
-        "etcdctl is not installed: `make setup` installs it (Debian's package is etcd-client)"
+        "etcdctl is not installed: `make setup-test` installs it (Debian's package is etcd-client)"
     );
 }
 
