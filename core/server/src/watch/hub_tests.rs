@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use cfgstore_proto::etcdserverpb::WatchCreateRequest;
-use cfgstore_store::{Caller, Command, Compact, DeleteRange, Put, Store};
+use cfgstore_store::{
+    Caller, Command, Compact, DeleteRange, Put, State, StateHeader, StateLoader, Store, codec,
+};
 
+use super::catch_up::{CatchUp, catch_up};
 use super::hub::{Admission, Hub};
 use super::queue::{Item, MAX_QUEUED_EVENTS, Queue};
 use super::spec::{self, Spec};
@@ -217,4 +220,145 @@ fn what_is_dropped_makes_room() {
     assert_eq!(hub.admit().unwrap_err(), 2);
     drop(one);
     hub.admit().unwrap();
+}
+
+/// The same state as a member has it that was sent it whole.
+fn sent(state: &State) -> State {
+    let mut loader = StateLoader::new(StateHeader::of(state)).unwrap();
+    let mut bytes = Vec::new();
+    for record in state.records_in_seq_order() {
+        bytes.clear();
+        codec::encode_record(&record, &mut bytes);
+        loader.record(codec::decode_record(&bytes).unwrap()).unwrap();
+    }
+    loader.finish().unwrap().state()
+}
+
+/// A watch with what its stream does: serves it from history while it is behind.
+struct Follower {
+    watch: Watch,
+    seen: Vec<i64>,
+    next: i64,
+    behind: bool,
+    compacted: Option<i64>,
+}
+
+impl Follower {
+    /// One that wants everything from `next` on, and is not handed over to the hub yet.
+    fn new(hub: &Hub, key: &'static str, next: i64) -> Follower {
+        Follower {
+            watch: Watch::new(hub, key),
+            seen: Vec::new(),
+            next,
+            behind: true,
+            compacted: None,
+        }
+    }
+
+    fn take(&mut self) {
+        let (revisions, behind) = self.watch.take();
+        self.next = revisions.last().map_or(self.next, |last| last + 1);
+        self.seen.extend(revisions);
+        if let Some(next) = behind {
+            (self.next, self.behind) = (next, true);
+        }
+    }
+
+    /// Catches up with `state`, and is handed over to the hub, unless it learns of a compaction.
+    fn catch_up(&mut self, hub: &Hub, state: &State) {
+        while self.behind && self.compacted.is_none() {
+            match catch_up(state, &self.watch.spec, self.next) {
+                CatchUp::Read {
+                    events,
+                    next_revision,
+                } => {
+                    self.seen.extend(events.iter().map(spec::revision));
+                    self.next = next_revision;
+                    self.behind = self.next <= state.revision() || !self.watch.sync(hub, self.next);
+                }
+                CatchUp::Compacted { compact_revision } => self.compacted = Some(compact_revision),
+            }
+        }
+    }
+}
+
+/// A member lags, its leader sends it a snapshot, and its state jumps: watches that were up to date, and those that
+/// were not, go on without a gap and without a repetition, or learn of the compaction that came with it.
+#[test]
+fn a_jump_of_the_state_leaves_no_watch_with_a_gap() {
+    const BEFORE: i64 = 10;
+    for (last, compactions) in [(30, 0..=30), (6_000, 0..=0), (6_000, 4_000..=4_000)] {
+        for compact in compactions {
+            let mut store = Store::new();
+            let hub = Hub::new(1, 10);
+            let mut up_to_date = Follower::new(&hub, "k", 2);
+            up_to_date.catch_up(&hub, &store.state());
+            let mut never_begun = Follower::new(&hub, "k", 2);
+            while store.state().revision() < BEFORE {
+                put(&mut store, "k");
+                hub.dispatch(&store.state());
+            }
+            up_to_date.take();
+            assert_eq!(up_to_date.seen, (2..=BEFORE).collect::<Vec<_>>());
+
+            // What the leader did meanwhile. The member's own state saw nothing of it.
+            let mut leader = Store::new();
+            while leader.state().revision() < last {
+                put(&mut leader, "k");
+            }
+            if compact > 0 {
+                apply(&mut leader, Command::Compact(Compact { revision: compact }));
+            }
+            let state = sent(&leader.state());
+            while hub.dispatch(&state) {
+                // Sooner or later a stream gets to it, in the middle of the jump or not.
+                if last % 7 == compact % 7 {
+                    up_to_date.take();
+                }
+            }
+            for (follower, first) in [(&mut up_to_date, BEFORE + 1), (&mut never_begun, 2)] {
+                follower.take();
+                follower.catch_up(&hub, &state);
+                let context = format!("from {first} to {last}, compacted at {compact}");
+                match follower.compacted {
+                    None => {
+                        assert!(compact <= first, "{context}: it had no notice");
+                        assert_eq!(follower.seen, (2..=last).collect::<Vec<_>>(), "{context}");
+                    }
+                    Some(told) => {
+                        assert!(compact > first, "{context}: nothing that it needed was compacted");
+                        assert_eq!(told, compact, "{context}");
+                        assert_eq!(follower.seen, (2..first).collect::<Vec<_>>(), "{context}");
+                    }
+                }
+            }
+            // The watches that are left go on with what comes after.
+            put(&mut leader, "k");
+            hub.dispatch(&leader.state());
+            up_to_date.take();
+            let expected = up_to_date.compacted.is_none().then_some(last + 1);
+            assert_eq!(
+                up_to_date.seen.last().copied().filter(|seen| *seen > last),
+                expected
+            );
+        }
+    }
+}
+
+/// Who waits for a lock's predecessor must not wait for ever when its deletion is part of a jump.
+#[tokio::test]
+async fn a_deletion_within_a_jump_wakes_who_waits_for_it() {
+    for compacted in [false, true] {
+        let mut store = Store::new();
+        put(&mut store, "held");
+        let hub = Hub::new(store.state().revision(), 10);
+        let deletion = hub.deletion(&"held".into());
+        delete(&mut store, "held");
+        put(&mut store, "other");
+        if compacted {
+            apply(&mut store, Command::Compact(Compact { revision: 4 }));
+        }
+        hub.dispatch(&sent(&store.state()));
+        deletion.await;
+    }
 }
