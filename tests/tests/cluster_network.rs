@@ -93,11 +93,8 @@ fn lagging_follower(compact: bool) {
         !compact || kind == Kind::Cfgstored || report.notices > 0,
         "{report:?}"
     );
-    if kind == Kind::Etcd {
-        // Of cfgstored it is known without: the entries it lacked are in no log.
-        let received = cluster.metric(lagging, "etcd_network_snapshot_receive_success");
-        assert!(received >= 1.0, "it was not caught up by a snapshot");
-    }
+    let received = cluster.metric(lagging, "etcd_network_snapshot_receive_success");
+    assert!(received >= 1.0, "it was not caught up by a snapshot");
 }
 
 /// Writes until the log that the one cut off needs is gone from the others.

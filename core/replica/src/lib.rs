@@ -69,5 +69,5 @@ pub use error::{BootstrapError, ConfigError, Damage, OpenError, ProposeError, Re
 pub use fatal::FatalHook;
 pub use member::{Applied, Member};
 pub use restore::{RestoredMember, restore};
-pub use stats::{Histogram, MemberStats, PeerStats};
+pub use stats::{Histogram, MemberStats, PeerStats, TransferStats};
 pub use status::MemberStatus;

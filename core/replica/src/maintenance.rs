@@ -118,6 +118,12 @@ impl Maintenance {
         log + snapshots + self.0.checkpoint_bytes.load(Relaxed)
     }
 
+    /// The snapshots there are, oldest first.
+    #[cfg(test)]
+    pub(crate) fn snapshots(&self) -> Vec<SnapshotInfo> {
+        self.0.snapshots.list()
+    }
+
     /// Decides when something is due, for as long as the member lives. Runs as a task.
     pub(crate) async fn run(self, raft: Raft) {
         let shared = &self.0;

@@ -44,7 +44,7 @@ use crate::stats::Counters;
 use crate::wal::index::next_index;
 use crate::wal::log::Place;
 use crate::wal::writer::Writer;
-use crate::{Bootstrap, MemberConfig, bootstrap, checkpoint, identity, peer, restart, wal};
+use crate::{Bootstrap, MemberConfig, bootstrap, checkpoint, identity, peer, restart, transfer, wal};
 
 /// How long a start may take from the moment the log is read until the member serves.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -230,6 +230,11 @@ async fn start(
     let peers = Peers::new(&config, identity, published.clone(), counters.clone(), refused);
     let network = Network {
         peers: peers.clone(),
+        snapshots: transfer::Sender {
+            peers: peers.clone(),
+            snapshots: snapshots.clone(),
+            published: published.clone(),
+        },
         append_timeout: Duration::from_millis(config.election_timeout_min_ms),
         backoff: Duration::from_millis(config.heartbeat_interval_ms),
     };
@@ -285,6 +290,7 @@ async fn start(
         space: space.clone(),
         lead: lead.clone(),
         snapshots: snapshots.clone(),
+        counters: counters.clone(),
         keep_alive: timing.call,
     };
     // Not before the first membership is in the log: a vote that comes earlier would take its place.

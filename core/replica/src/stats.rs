@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A histogram as Prometheus has it. `counts` has one element more than `bounds_secs`: those above the last bound.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +37,8 @@ pub struct MemberStats {
     pub learner_promotions: u64,
     /// Snapshots being installed now.
     pub snapshot_installs_in_progress: u64,
+    /// Snapshots of a leader that took the place of this member's state.
+    pub snapshots_installed: u64,
     /// Leases granted, revoked and renewed, as this member saw it.
     pub leases_granted: u64,
     /// See `leases_granted`.
@@ -70,6 +72,23 @@ pub struct PeerStats {
     pub received_bytes: u64,
     /// Calls that failed.
     pub sent_failures: u64,
+    /// Snapshots sent to it.
+    pub snapshots_sent: TransferStats,
+    /// Snapshots received from it.
+    pub snapshots_received: TransferStats,
+}
+
+/// Counters of the snapshots that went one way between two members.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TransferStats {
+    /// Transfers that ended well: the receiver has installed the snapshot, or found that it does not need it.
+    pub succeeded: u64,
+    /// Transfers that failed, or were given up. Each is tried again.
+    pub failed: u64,
+    /// Transfers under way.
+    pub in_progress: u64,
+    /// How long those took that ended well.
+    pub took: Histogram,
 }
 
 /// `first`, and each bound twice the one before: the buckets etcd's histograms have.
@@ -89,6 +108,9 @@ pub(crate) static DISK_BOUNDS: [f64; 14] = doubling(0.001);
 pub(crate) static ROUND_TRIP_BOUNDS: [f64; 16] = doubling(0.0001);
 /// Buckets for applying an entry: 0.1 ms to 52.4288 s.
 pub(crate) static APPLY_BOUNDS: [f64; 20] = doubling(0.0001);
+
+/// Buckets for sending a snapshot: 0.1 s to 51.2 s.
+pub(crate) static TRANSFER_BOUNDS: [f64; 10] = doubling(0.1);
 
 /// Records a histogram from any thread.
 #[derive(Debug)]
@@ -136,6 +158,72 @@ pub(crate) struct PeerCounters {
     pub(crate) sent_bytes: AtomicU64,
     pub(crate) received_bytes: AtomicU64,
     pub(crate) sent_failures: AtomicU64,
+    pub(crate) snapshots_sent: TransferCounters,
+    pub(crate) snapshots_received: TransferCounters,
+}
+
+/// What is counted about snapshots that go one way between two members.
+#[derive(Debug)]
+pub(crate) struct TransferCounters {
+    failed: AtomicU64,
+    in_progress: AtomicU64,
+    took: Recorder,
+}
+
+impl Default for TransferCounters {
+    fn default() -> Self {
+        Self {
+            failed: AtomicU64::new(0),
+            in_progress: AtomicU64::new(0),
+            took: Recorder::new(&TRANSFER_BOUNDS),
+        }
+    }
+}
+
+impl TransferCounters {
+    /// Counts a transfer that begins.
+    pub(crate) fn begin(&self) -> Transfer<'_> {
+        Transfer {
+            counters: self,
+            _in_progress: InProgress::new(&self.in_progress),
+            begun: Instant::now(),
+            succeeded: false,
+        }
+    }
+
+    fn read(&self) -> TransferStats {
+        let took = self.took.read();
+        TransferStats {
+            succeeded: took.counts.iter().sum(),
+            failed: self.failed.load(Relaxed),
+            in_progress: self.in_progress.load(Relaxed),
+            took,
+        }
+    }
+}
+
+/// A transfer under way. It has failed when it is dropped without having been told that it succeeded.
+pub(crate) struct Transfer<'a> {
+    counters: &'a TransferCounters,
+    _in_progress: InProgress<'a>,
+    begun: Instant,
+    succeeded: bool,
+}
+
+impl Transfer<'_> {
+    pub(crate) fn succeeded(mut self) {
+        self.succeeded = true;
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        if self.succeeded {
+            self.counters.took.record(self.begun.elapsed());
+        } else {
+            self.counters.failed.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 impl Default for PeerCounters {
@@ -146,6 +234,8 @@ impl Default for PeerCounters {
             sent_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             sent_failures: AtomicU64::new(0),
+            snapshots_sent: TransferCounters::default(),
+            snapshots_received: TransferCounters::default(),
         }
     }
 }
@@ -173,6 +263,8 @@ impl PeerCounters {
             sent_bytes: self.sent_bytes.load(Relaxed),
             received_bytes: self.received_bytes.load(Relaxed),
             sent_failures: self.sent_failures.load(Relaxed),
+            snapshots_sent: self.snapshots_sent.read(),
+            snapshots_received: self.snapshots_received.read(),
         }
     }
 }
@@ -189,6 +281,7 @@ pub(crate) struct Counters {
     pub(crate) heartbeat_send_failures: AtomicU64,
     pub(crate) learner_promotions: AtomicU64,
     pub(crate) snapshot_installs_in_progress: AtomicU64,
+    pub(crate) snapshots_installed: AtomicU64,
     pub(crate) leases_granted: AtomicU64,
     pub(crate) leases_revoked: AtomicU64,
     pub(crate) leases_renewed: AtomicU64,
@@ -211,6 +304,7 @@ impl Default for Counters {
             heartbeat_send_failures: AtomicU64::new(0),
             learner_promotions: AtomicU64::new(0),
             snapshot_installs_in_progress: AtomicU64::new(0),
+            snapshots_installed: AtomicU64::new(0),
             leases_granted: AtomicU64::new(0),
             leases_revoked: AtomicU64::new(0),
             leases_renewed: AtomicU64::new(0),
@@ -224,6 +318,7 @@ impl Default for Counters {
 }
 
 /// Counts one for as long as it lives: for gauges of what is under way.
+#[derive(Debug)]
 pub(crate) struct InProgress<'a>(&'a AtomicU64);
 
 impl<'a> InProgress<'a> {
@@ -279,6 +374,7 @@ impl Counters {
             heartbeat_send_failures: get(&self.heartbeat_send_failures),
             learner_promotions: get(&self.learner_promotions),
             snapshot_installs_in_progress: get(&self.snapshot_installs_in_progress),
+            snapshots_installed: get(&self.snapshots_installed),
             leases_granted: get(&self.leases_granted),
             leases_revoked: get(&self.leases_revoked),
             leases_renewed: get(&self.leases_renewed),
@@ -319,6 +415,17 @@ mod tests {
         assert_eq!(counters.read().snapshot_installs_in_progress, 1);
         drop(one);
         assert_eq!(counters.read().snapshot_installs_in_progress, 0);
+    }
+
+    #[test]
+    fn a_transfer_that_is_given_up_has_failed() {
+        let counters = TransferCounters::default();
+        let transfer = counters.begin();
+        assert_eq!(counters.read().in_progress, 1);
+        transfer.succeeded();
+        drop(counters.begin());
+        let stats = counters.read();
+        assert_eq!((stats.succeeded, stats.failed, stats.in_progress), (1, 1, 0));
     }
 
     #[test]

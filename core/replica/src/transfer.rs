@@ -18,13 +18,16 @@ use cfgstore_proto::cfgstore::peer::v1::snapshots_server::Snapshots;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::disk::DiskFile;
 use crate::peer::convert;
+use crate::peer::handshake::From;
 use crate::peer::link::{Peer, Peers};
+use crate::raft::state_machine::Published;
 use crate::raft::types::{LogId, Raft, SnapshotMeta, Vote, from_wal_id};
 use crate::snapshot::{self, SnapshotDir, SnapshotFile};
+use crate::stats::Counters;
 
 const PIECE_BYTES: usize = 128 << 10;
 /// Pieces read ahead of the network.
@@ -36,8 +39,44 @@ const INSTALLATION: Duration = Duration::from_secs(600);
 /// Synced each time this much was written.
 const SYNC_BYTES: u64 = 4 << 20;
 
-/// Sends a snapshot; returns the receiver's vote once it is installed there, or was not needed.
-pub(crate) async fn send(
+/// Sends snapshots to other members. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) peers: Peers,
+    pub(crate) snapshots: SnapshotDir,
+    /// What a new snapshot is made of when the one there is turns out to be damaged.
+    pub(crate) published: Published,
+}
+
+impl Sender {
+    /// Sends a snapshot; returns the receiver's vote once it is installed there, or was not needed. When this fails
+    /// because the file is damaged on this member's disk, there is another one for the next attempt.
+    pub(crate) async fn send(
+        &self,
+        peer: &Peer,
+        vote: &Vote,
+        last: &LogId,
+        snapshot: &SnapshotFile,
+    ) -> Result<Vote, Status> {
+        let transfer = peer.counters.snapshots_sent.begin();
+        match send(&self.peers, peer, vote, last, snapshot).await {
+            Ok(vote) => {
+                transfer.succeeded();
+                Ok(vote)
+            }
+            Err(status) => {
+                if status.code() == Code::DataLoss {
+                    let (snapshots, published) = (self.snapshots.clone(), self.published.clone());
+                    let path = snapshot.path.clone();
+                    blocking(move || snapshots.replace_if_damaged(&path, || published.position())).await?;
+                }
+                Err(status)
+            }
+        }
+    }
+}
+
+async fn send(
     peers: &Peers,
     peer: &Peer,
     vote: &Vote,
@@ -82,7 +121,7 @@ async fn feed(
     pieces: mpsc::Sender<pb::InstallRequest>,
 ) -> Result<(), Status> {
     let local = |error: &dyn std::fmt::Display| {
-        Status::aborted(format!("cannot read {}: {error}", snapshot.path.display()))
+        Status::data_loss(format!("cannot read {}: {error}", snapshot.path.display()))
     };
     let file = snapshot.opened().ok_or_else(|| local(&"it was not opened"))?;
     let mut part = Some(Part::Head(head));
@@ -121,15 +160,17 @@ async fn feed(
 pub(crate) struct SnapshotService {
     snapshots: SnapshotDir,
     raft: Raft,
+    counters: Arc<Counters>,
     /// Numbers the transfers: a new one ends the one before, whose sender has given it up.
     newest: AtomicU64,
 }
 
 impl SnapshotService {
-    pub(crate) fn new(snapshots: SnapshotDir, raft: Raft) -> Self {
+    pub(crate) fn new(snapshots: SnapshotDir, raft: Raft, counters: Arc<Counters>) -> Self {
         Self {
             snapshots,
             raft,
+            counters,
             newest: AtomicU64::new(0),
         }
     }
@@ -160,6 +201,10 @@ impl Snapshots for SnapshotService {
         &self,
         request: Request<Streaming<pb::InstallRequest>>,
     ) -> Result<Response<pb::InstallResponse>, Status> {
+        let From(sender) = *request
+            .extensions()
+            .get()
+            .ok_or_else(|| Status::internal("the call was not checked"))?;
         let mut messages = request.into_inner();
         let Some(Part::Head(head)) = messages.message().await?.and_then(|message| message.part) else {
             return Err(Status::invalid_argument("the head of a snapshot was expected"));
@@ -169,6 +214,8 @@ impl Snapshots for SnapshotService {
             .last
             .map(convert::to_log_id)
             .ok_or_else(|| Status::invalid_argument("the snapshot has no last log entry"))?;
+        let counters = self.counters.peer(sender);
+        let transfer = counters.snapshots_received.begin();
         let number = self.newest.fetch_add(1, Relaxed) + 1;
         tracing::info!(
             index = last.index,
@@ -188,6 +235,7 @@ impl Snapshots for SnapshotService {
         let installed = installing
             .await
             .map_err(|error| Status::internal(error.to_string()))??;
+        transfer.succeeded();
         Ok(Response::new(pb::InstallResponse {
             vote: Some(convert::from_vote(&installed.vote)),
         }))

@@ -33,6 +33,7 @@ use crate::propose::Proposer;
 use crate::raft::state_machine::Published;
 use crate::raft::types::Raft;
 use crate::snapshot::SnapshotDir;
+use crate::stats::Counters;
 use crate::transfer::SnapshotService;
 
 /// The sockets on which other members are answered.
@@ -78,6 +79,7 @@ pub(crate) struct Services {
     pub(crate) space: Space,
     pub(crate) lead: Lead,
     pub(crate) snapshots: SnapshotDir,
+    pub(crate) counters: Arc<Counters>,
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may take.
     pub(crate) keep_alive: Duration,
 }
@@ -92,7 +94,11 @@ pub(crate) fn serve(listeners: Listeners, services: &Services) -> Result<Vec<Joi
     let leader = LeaderServer::new(LeaderService::new(services.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let snapshots = SnapshotService::new(services.snapshots.clone(), services.raft.clone());
+    let snapshots = SnapshotService::new(
+        services.snapshots.clone(),
+        services.raft.clone(),
+        services.counters.clone(),
+    );
     let snapshots = SnapshotsServer::new(snapshots);
     let router = Server::builder()
         .http2_keepalive_interval(Some(services.keep_alive))

@@ -42,6 +42,7 @@ type BoxStream<'s, T> = std::pin::Pin<Box<dyn Stream<Item = T> + Send + 's>>;
 /// Makes connections for openraft.
 pub(crate) struct Network {
     pub(crate) peers: Peers,
+    pub(crate) snapshots: transfer::Sender,
     /// How long an append may stay unanswered before the connection counts as broken.
     pub(crate) append_timeout: Duration,
     /// How long to wait before a member that can't be reached is tried again.
@@ -53,6 +54,7 @@ impl Network {
         PeerNetwork {
             peer: self.peers.peer(target, Some(node)),
             peers: self.peers.clone(),
+            snapshots: self.snapshots.clone(),
             append_timeout: self.append_timeout,
             backoff: self.backoff,
             heartbeats,
@@ -76,6 +78,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub(crate) struct PeerNetwork {
     peer: Arc<Peer>,
     peers: Peers,
+    snapshots: transfer::Sender,
     append_timeout: Duration,
     backoff: Duration,
     /// openraft sends each heartbeat as a stream of one; a plain call is cheaper.
@@ -274,7 +277,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         let Some(last) = snapshot.meta.last_log_id else {
             return Err(Unreachable::from_string("there is no snapshot to send").into());
         };
-        let sending = transfer::send(&self.peers, &self.peer, &vote, &last, &snapshot.snapshot);
+        let sending = self.snapshots.send(&self.peer, &vote, &last, &snapshot.snapshot);
         let sent = tokio::select! {
             sent = sending => sent,
             closed = cancel => return Err(closed.into()),

@@ -297,6 +297,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let position = self.position();
         let term = log_id.term;
         self.published.publish(position);
+        self.around.counters.snapshots_installed.fetch_add(1, Relaxed);
         if let Some(pending) = &self.around.pending {
             pending.snapshot_installed(term);
         }
@@ -306,10 +307,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFile>>> {
         let (snapshots, position) = (self.around.snapshots.clone(), self.position());
         let opened = tokio::task::spawn_blocking(move || {
-            if snapshots.newest().is_none() {
-                // All of them turned out to be damaged; Raft counts on there being one.
-                snapshots.write(&position).map_err(io::Error::other)?;
+            if let Some(opened) = snapshots.open_newest()? {
+                return Ok(Some(opened));
             }
+            // All of them turned out to be damaged; Raft counts on there being one.
+            snapshots.write(&position).map_err(io::Error::other)?;
             snapshots.open_newest()
         });
         let opened = opened.await.map_err(io::Error::other)??;

@@ -135,6 +135,8 @@ pub(crate) struct SnapshotDir {
     cluster_id: u64,
     /// Oldest first; at most [`KEPT`].
     files: Arc<Mutex<Vec<SnapshotInfo>>>,
+    /// Held while a file is written: two who write the same snapshot would do it under the same name.
+    writing: Arc<Mutex<()>>,
 }
 
 fn file_name(log_id: LogId) -> String {
@@ -174,6 +176,7 @@ impl SnapshotDir {
             dir,
             cluster_id,
             files: Arc::new(Mutex::new(files)),
+            writing: Arc::default(),
         })
     }
 
@@ -202,9 +205,13 @@ impl SnapshotDir {
         &*self.disk
     }
 
+    fn forget(&self, path: &Path) {
+        self.lock().retain(|info| info.file.path != path);
+    }
+
     /// Stops using a snapshot that turned out to be damaged; the file stays for inspection, under another name.
     pub(crate) fn set_aside(&self, path: &Path) {
-        self.lock().retain(|info| info.file.path != path);
+        self.forget(path);
         let mut aside = path.as_os_str().to_owned();
         aside.push(".damaged");
         if let Err(error) = self
@@ -216,12 +223,38 @@ impl SnapshotDir {
         }
     }
 
+    /// Reads a whole file that another member could not use. If it is damaged here already, no attempt with it will ever
+    /// do better: it is set aside, and a snapshot of `position` takes its place. Blocks.
+    pub(crate) fn replace_if_damaged(&self, path: &Path, position: impl FnOnce() -> Position) {
+        if !self.lock().iter().any(|info| info.file.path == path) {
+            // A newer one has taken its place.
+            return;
+        }
+        let Err(error) = load(&*self.disk, path, self.cluster_id) else {
+            return;
+        };
+        tracing::error!(
+            %error,
+            "a snapshot that another member needs cannot be used any more; a new one is made from the state"
+        );
+        match error {
+            // It may be read another time, by the next start if need be.
+            SnapshotError::Io { .. } => self.forget(path),
+            _ => self.set_aside(path),
+        }
+        if let Err(error) = self.write(&position()) {
+            tracing::error!(%error, "writing a snapshot failed; it is tried again when one is needed");
+        }
+    }
+
     /// Writes a snapshot of the position, durable when this returns, and removes those beyond [`KEPT`]. A position
-    /// without any applied entry has no snapshot. Blocks for as long as it takes; takes no lock meanwhile.
+    /// without any applied entry has no snapshot. Blocks for as long as it takes; others may use the folder meanwhile, but
+    /// not write.
     pub(crate) fn write(&self, position: &Position) -> Result<Option<SnapshotInfo>, SnapshotError> {
         let Some(log_id) = position.log_id else {
             return Ok(None);
         };
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(existing) = self.lock().iter().find(|info| info.log_id == log_id) {
             return Ok(Some(existing.clone()));
         }
@@ -288,11 +321,21 @@ impl SnapshotDir {
 
     /// The newest usable snapshot, opened to be sent.
     pub(crate) fn open_newest(&self) -> io::Result<Option<SnapshotInfo>> {
-        let Some(mut info) = self.newest() else {
-            return Ok(None);
-        };
-        info.file.carried.opened = Some(self.disk.open(&info.file.path)?);
-        Ok(Some(info))
+        while let Some(mut info) = self.newest() {
+            match self.disk.open(&info.file.path) {
+                Ok(file) => {
+                    info.file.carried.opened = Some(file);
+                    return Ok(Some(info));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Superseded in this moment, or removed by somebody else.
+                    tracing::warn!(file = %info.file.path.display(), "a snapshot is gone");
+                    self.forget(&info.file.path);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use cfgstore_replica::{Histogram, MemberStats, MemberStatus};
+use cfgstore_replica::{Histogram, MemberStats, MemberStatus, PeerStats, TransferStats};
 use cfgstore_store::State;
 use tonic::Code;
 
@@ -156,6 +156,12 @@ fn server(page: &mut Page, ctx: &Context, status: &MemberStatus, stats: &MemberS
         "etcd_server_snapshot_apply_in_progress_total",
         "Snapshots being installed.",
         stats.snapshot_installs_in_progress,
+    );
+    // etcd does not count those that are done.
+    page.counter(
+        "cfgstore_snapshots_installed_total",
+        "Snapshots of a leader that took the place of this member's state.",
+        stats.snapshots_installed,
     );
     let labels = [("version", "v3"), ("op", "Entry"), ("success", "true")];
     page.family(
@@ -427,7 +433,7 @@ fn network(page: &mut Page, ctx: &Context, status: &MemberStatus, stats: &Member
             "etcd_network_peer_sent_bytes_total",
             "Bytes sent to a peer.",
             "To",
-            (|peer| peer.sent_bytes) as fn(&cfgstore_replica::PeerStats) -> u64,
+            (|peer| peer.sent_bytes) as fn(&PeerStats) -> u64,
         ),
         (
             "etcd_network_peer_received_bytes_total",
@@ -452,6 +458,37 @@ fn network(page: &mut Page, ctx: &Context, status: &MemberStatus, stats: &Member
     peers
         .iter()
         .for_each(|(id, peer)| page.histogram_sample(name, &[("To", id)], &peer.round_trip));
+    transfers(page, "send", "To", &peers, |peer| &peer.snapshots_sent);
+    transfers(page, "receive", "From", &peers, |peer| &peer.snapshots_received);
+}
+
+/// Snapshots that went one way between this member and its peers, by etcd's names.
+fn transfers(
+    page: &mut Page,
+    way: &str,
+    label: &str,
+    peers: &[(String, &PeerStats)],
+    stats: fn(&PeerStats) -> &TransferStats,
+) {
+    let counts: [(_, _, _, fn(&TransferStats) -> u64); 3] = [
+        ("success", "counter", "that went well", |stats| stats.succeeded),
+        ("failures", "counter", "that failed", |stats| stats.failed),
+        ("inflights_total", "gauge", "that are under way", |stats| {
+            stats.in_progress
+        }),
+    ];
+    for (what, kind, which, count) in counts {
+        let name = format!("etcd_network_snapshot_{way}_{what}");
+        page.family(&name, kind, &format!("Transfers of snapshots {which}."));
+        for (id, peer) in peers {
+            page.sample(&name, &[(label, id)], count(stats(peer)));
+        }
+    }
+    let name = format!("etcd_network_snapshot_{way}_total_duration_seconds");
+    page.family(&name, "histogram", "How long transfers of snapshots took.");
+    for (id, peer) in peers {
+        page.histogram_sample(&name, &[(label, id)], &stats(peer).took);
+    }
 }
 
 fn health(page: &mut Page, ctx: &Context) {

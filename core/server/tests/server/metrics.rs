@@ -107,6 +107,10 @@ const NAMES: &str = "
     etcd_network_peer_sent_bytes_total etcd_network_peer_received_bytes_total
     etcd_network_client_grpc_sent_bytes_total etcd_network_client_grpc_received_bytes_total
     etcd_network_active_peers etcd_network_known_peers
+    etcd_network_snapshot_send_success etcd_network_snapshot_send_failures
+    etcd_network_snapshot_send_inflights_total etcd_network_snapshot_send_total_duration_seconds
+    etcd_network_snapshot_receive_success etcd_network_snapshot_receive_failures
+    etcd_network_snapshot_receive_inflights_total etcd_network_snapshot_receive_total_duration_seconds
     grpc_server_started_total grpc_server_handled_total grpc_server_msg_received_total
     grpc_server_msg_sent_total
     os_fd_used os_fd_limit process_cpu_seconds_total process_open_fds process_max_fds

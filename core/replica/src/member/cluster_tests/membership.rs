@@ -337,17 +337,19 @@ async fn a_learner_that_is_removed_while_it_is_cut_off_learns_of_it() {
     cluster.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_member_whose_log_is_gone_is_caught_up_by_a_snapshot_while_writes_go_on() {
-    let quick = |cluster: &Cluster, member| {
-        let mut config = first(cluster, member, 3);
-        config.snapshot_log_bytes = 64 << 10;
-        config.max_log_bytes_for_followers = 0;
-        config
-    };
+/// Settings of one of three first members that write snapshots often, and keep little of the log.
+fn forgetful(cluster: &Cluster, member: usize) -> MemberConfig {
+    let mut config = first(cluster, member, 3);
+    config.snapshot_log_bytes = 64 << 10;
+    config.max_log_bytes_for_followers = 0;
+    config
+}
+
+/// Three members, under load, of which one is away until the others have no log for it any more; and which one.
+async fn one_far_behind() -> (Cluster, usize, Load) {
     let mut cluster = Cluster::prepare(3).await;
     for member in 0..3 {
-        let config = quick(&cluster, member);
+        let config = forgetful(&cluster, member);
         cluster.open_with(member, config).await;
     }
     let leader = cluster.leader().await;
@@ -356,22 +358,71 @@ async fn a_member_whose_log_is_gone_is_caught_up_by_a_snapshot_while_writes_go_o
     let seen = cluster.member(leader).status().applied_index;
     let load = Load::start(cluster.running().map(|(_, member)| member.clone()).collect());
     wait_for("the log to be purged", || async {
-        (cluster.member(leader).status().purged_index > seen).then_some(())
+        let gone = |member: &Member| member.status().purged_index > seen;
+        cluster.running().all(|(_, member)| gone(member)).then_some(())
     })
     .await;
-    let config = quick(&cluster, away);
+    (cluster, away, load)
+}
+
+#[tokio::test]
+async fn a_member_whose_log_is_gone_is_caught_up_by_a_snapshot_while_writes_go_on() {
+    let (mut cluster, away, load) = one_far_behind().await;
+    let config = forgetful(&cluster, away);
     cluster.open_with(away, config).await;
     wait_for("the snapshot to be installed", || async {
-        (cluster.member(away).status().purged_index > seen).then_some(())
+        (cluster.member(away).stats().snapshots_installed > 0).then_some(())
     })
     .await;
     let acknowledged = load.end().await;
     everything_is_there(&cluster, acknowledged).await;
+    let received = cluster.member(away).stats().peers;
+    assert!(received.iter().any(|peer| peer.snapshots_received.succeeded > 0));
+    let sent = cluster.running().flat_map(|(_, member)| member.stats().peers);
+    let to_it = sent.filter(|peer| peer.id == id(&cluster, away));
+    assert!(to_it.map(|peer| peer.snapshots_sent.succeeded).sum::<u64>() > 0);
     // What it was sent is also what it starts from.
     cluster.end(away).await;
-    let config = quick(&cluster, away);
+    let config = forgetful(&cluster, away);
     cluster.open_with(away, config).await;
     everything_is_there(&cluster, acknowledged).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_damaged_when_it_is_needed_is_replaced() {
+    let (mut cluster, away, load) = one_far_behind().await;
+    let acknowledged = load.end().await;
+    cluster.agree().await;
+    // Whoever leads when the member comes back has only damaged ones.
+    let mut damaged = Vec::new();
+    for (number, member) in cluster.running() {
+        for info in member.0.maintenance.snapshots() {
+            let path = info.file.path;
+            let mut bytes = std::fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            damaged.push((number, path));
+        }
+    }
+    assert!(damaged.len() >= 4, "{damaged:?}");
+    let config = forgetful(&cluster, away);
+    cluster.open_with(away, config).await;
+    everything_is_there(&cluster, acknowledged).await;
+    assert_eq!(cluster.member(away).stats().snapshots_installed, 1);
+    let leader = cluster.leader().await;
+    let sent = cluster.member(leader).stats().peers;
+    let sent = sent.iter().find(|peer| peer.id == id(&cluster, away)).unwrap();
+    assert_eq!(
+        (sent.snapshots_sent.succeeded, sent.snapshots_sent.in_progress),
+        (1, 0)
+    );
+    assert!(sent.snapshots_sent.failed > 0);
+    // It is kept for whoever wants to know what happened to the disk.
+    let aside = |path: &std::path::Path| path.with_extension("snap.damaged");
+    let mut newest = damaged.iter().filter(|(number, _)| *number == leader);
+    assert!(newest.any(|(_, path)| aside(path).exists()));
     cluster.shutdown().await;
 }
 
