@@ -134,11 +134,12 @@ fn find<'a>(
     }
 }
 
-fn draw(owner: impl FnOnce() -> std::io::Result<Owner>) -> Result<Identity, OpenError> {
+fn draw(since: u64, owner: impl FnOnce() -> std::io::Result<Owner>) -> Result<Identity, OpenError> {
     let draw = || {
         Ok(Identity {
             owner: owner()?,
             life: random_u64()?,
+            since: Some(since),
         })
     };
     draw().map_err(|source| OpenError::Io {
@@ -151,7 +152,7 @@ fn draw(owner: impl FnOnce() -> std::io::Result<Owner>) -> Result<Identity, Open
 /// Who a member is whose folder is empty.
 pub(crate) async fn identity(config: &MemberConfig) -> Result<Identity, OpenError> {
     match &config.bootstrap {
-        Bootstrap::Alone => draw(|| {
+        Bootstrap::Alone => draw(0, || {
             Ok(Owner {
                 cluster_id: random_u64()?,
                 member_id: random_u64()?,
@@ -161,7 +162,7 @@ pub(crate) async fn identity(config: &MemberConfig) -> Result<Identity, OpenErro
             let cluster = InitialCluster::new(config, members, token)?;
             let asked = ask::all(config, members).await;
             check_not_running(config, &cluster, None, &asked)?;
-            draw(|| {
+            draw(0, || {
                 Ok(Owner {
                     cluster_id: cluster.cluster_id,
                     member_id: cluster.member_id,
@@ -171,8 +172,8 @@ pub(crate) async fn identity(config: &MemberConfig) -> Result<Identity, OpenErro
         Bootstrap::Existing { members } => {
             check_list(members)?;
             find(config, members)?;
-            let owner = join(config, members).await?;
-            draw(|| Ok(owner))
+            let (owner, since) = join(config, members).await?;
+            draw(since, || Ok(owner))
         }
     }
 }
@@ -208,8 +209,8 @@ fn check_not_running(
     Ok(())
 }
 
-/// Asks the members of an existing cluster who this one is, until one knows.
-async fn join(config: &MemberConfig, members: &[InitialMember]) -> Result<Owner, BootstrapError> {
+/// Asks the members of an existing cluster who this one is, until one knows; and what that one had applied.
+async fn join(config: &MemberConfig, members: &[InitialMember]) -> Result<(Owner, u64), BootstrapError> {
     let started = Instant::now();
     let mut first_answer = None;
     loop {
@@ -219,7 +220,7 @@ async fn join(config: &MemberConfig, members: &[InitialMember]) -> Result<Owner,
             .filter_map(|asked| asked.answer.as_ref().ok())
             .filter(|answer| !answer.members.is_empty())
             .max_by_key(|answer| answer.applied_index);
-        match newest.map(|answer| find_in(config, answer)) {
+        match newest.map(|answer| Ok((find_in(config, answer)?, answer.applied_index))) {
             Some(Err(BootstrapError::NotAdded { .. }))
                 if first_answer.get_or_insert_with(Instant::now).elapsed() < UNKNOWN_FOR => {}
             Some(found) => return found,

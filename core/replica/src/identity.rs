@@ -11,9 +11,13 @@ use crate::wal::log::Owner;
 
 const FILE_NAME: &str = "identity";
 const MAGIC: [u8; 8] = *b"CFGSIDN\x1a";
-/// Newest format. The first one had no life.
-const FORMAT_VERSION: u32 = 2;
-const FILE_BYTES: usize = 40;
+/// Newest format. The first one had no life, the second did not say since when this is a member.
+const FORMAT_VERSION: u32 = 3;
+const FILE_BYTES: usize = 48;
+/// Bytes of the formats before.
+const OLD_FILE_BYTES: usize = 40;
+/// In the file: it is not known since when.
+const UNKNOWN: u64 = u64::MAX;
 
 /// Who this member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,17 @@ pub(crate) struct Identity {
     /// Drawn at random with the data folder. Whoever speaks with this member's id but has another life has lost the
     /// folder, and must not vote for the member it was. Never 0.
     pub(crate) life: u64,
+    /// Index of a log entry after which the membership named this member: in a state that has it, a membership without this
+    /// member means that it was removed. `None` in a folder of an older version.
+    pub(crate) since: Option<u64>,
+}
+
+impl Identity {
+    /// Whether a membership that is in force after this entry, and does not name this member, says that it was removed.
+    /// One that is older was made before the member was added.
+    pub(crate) fn was_member_by(&self, applied_index: u64) -> bool {
+        self.since.is_some_and(|since| since <= applied_index)
+    }
 }
 
 /// A random number from the operating system; never 0.
@@ -53,12 +68,11 @@ pub(crate) fn read(disk: &dyn Disk, data_dir: &Path, has_log: bool) -> Result<Op
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("open")(error)),
     };
-    let (owner, life) = decode(&path, &bytes)?;
-    if life != 0 {
-        return Ok(Some(Identity { owner, life }));
+    let mut identity = decode(&path, &bytes)?;
+    if identity.life != 0 {
+        return Ok(Some(identity));
     }
-    let life = random_u64().map_err(io_error("draw a random number for"))?;
-    let identity = Identity { owner, life };
+    identity.life = random_u64().map_err(io_error("draw a random number for"))?;
     write(disk, data_dir, identity)?;
     Ok(Some(identity))
 }
@@ -80,13 +94,14 @@ fn encode(identity: Identity) -> Vec<u8> {
     out.put_u64_le(identity.owner.cluster_id);
     out.put_u64_le(identity.owner.member_id);
     out.put_u64_le(identity.life);
+    out.put_u64_le(identity.since.unwrap_or(UNKNOWN));
     let crc = crc32c::crc32c(&out[16..]);
     out[12..16].copy_from_slice(&crc.to_le_bytes());
     out
 }
 
-/// Ids and life; 0 for the life of a file that has none.
-fn decode(path: &Path, bytes: &[u8]) -> Result<(Owner, u64), OpenError> {
+/// The life is 0 where the file has none.
+fn decode(path: &Path, bytes: &[u8]) -> Result<Identity, OpenError> {
     let damaged = |expected: &str| {
         OpenError::IdentityDamaged(Damage {
             file: path.to_owned(),
@@ -94,7 +109,7 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(Owner, u64), OpenError> {
             expected: expected.to_owned(),
         })
     };
-    if bytes.len() < FILE_BYTES {
+    if bytes.len() < OLD_FILE_BYTES {
         return Err(damaged("expected 40 bytes, found fewer"));
     }
     if !bytes.starts_with(&MAGIC) {
@@ -115,7 +130,8 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(Owner, u64), OpenError> {
         });
     }
     let crc = rest.get_u32_le();
-    if version == 0 || bytes.len() != FILE_BYTES || crc32c::crc32c(rest) != crc {
+    let expected_bytes = if version > 2 { FILE_BYTES } else { OLD_FILE_BYTES };
+    if version == 0 || bytes.len() != expected_bytes || crc32c::crc32c(rest) != crc {
         return Err(damaged("expected a valid checksum"));
     }
     let owner = Owner {
@@ -126,7 +142,12 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(Owner, u64), OpenError> {
     if owner.cluster_id == 0 || owner.member_id == 0 || (version > 1 && life == 0) {
         return Err(damaged("expected ids that are not 0"));
     }
-    Ok((owner, if version > 1 { life } else { 0 }))
+    let since = if version > 2 { rest.get_u64_le() } else { UNKNOWN };
+    Ok(Identity {
+        owner,
+        life: if version > 1 { life } else { 0 },
+        since: (since != UNKNOWN).then_some(since),
+    })
 }
 
 #[cfg(test)]
@@ -140,7 +161,18 @@ mod tests {
             member_id: 2,
         },
         life: 3,
+        since: Some(4),
     };
+
+    /// A file as an older version wrote it.
+    fn old(version: u32, life: u64) -> Vec<u8> {
+        let mut old = encode(Identity { life, ..IDENTITY });
+        old.truncate(OLD_FILE_BYTES);
+        old[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32c::crc32c(&old[16..]);
+        old[12..16].copy_from_slice(&crc.to_le_bytes());
+        old
+    }
 
     #[test]
     fn identity_is_kept_and_damage_is_refused() {
@@ -170,12 +202,24 @@ mod tests {
     fn a_file_of_the_first_format_is_given_a_life_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
-        let mut old = encode(Identity { life: 0, ..IDENTITY });
-        old[8..12].copy_from_slice(&1u32.to_le_bytes());
-        std::fs::write(&path, &old).unwrap();
+        std::fs::write(&path, old(1, 0)).unwrap();
         let first = read(&RealDisk, dir.path(), true).unwrap().unwrap();
         assert_eq!(first.owner, IDENTITY.owner);
         assert_ne!(first.life, 0);
         assert_eq!(read(&RealDisk, dir.path(), true).unwrap(), Some(first));
+    }
+
+    #[test]
+    fn a_file_of_the_second_format_does_not_say_since_when() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE_NAME), old(2, 3)).unwrap();
+        let found = read(&RealDisk, dir.path(), true).unwrap().unwrap();
+        let expected = Identity {
+            since: None,
+            ..IDENTITY
+        };
+        assert_eq!(found, expected);
+        assert!(!found.was_member_by(1_000_000));
+        assert!(IDENTITY.was_member_by(4) && !IDENTITY.was_member_by(3));
     }
 }

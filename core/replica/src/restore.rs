@@ -129,7 +129,11 @@ fn first_members(config: &MemberConfig) -> Result<(Identity, BTreeMap<u64, Membe
                 ..MemberNode::default()
             };
             Ok((
-                Identity { owner, life },
+                Identity {
+                    owner,
+                    life,
+                    since: Some(0),
+                },
                 BTreeMap::from([(owner.member_id, node)]),
             ))
         }
@@ -139,7 +143,14 @@ fn first_members(config: &MemberConfig) -> Result<(Identity, BTreeMap<u64, Membe
                 cluster_id: cluster.cluster_id,
                 member_id: cluster.member_id,
             };
-            Ok((Identity { owner, life }, cluster.members))
+            Ok((
+                Identity {
+                    owner,
+                    life,
+                    since: Some(0),
+                },
+                cluster.members,
+            ))
         }
         Bootstrap::Existing { .. } => Err(OpenError::Config(ConfigError {
             setting: "bootstrap",

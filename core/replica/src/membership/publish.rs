@@ -15,7 +15,7 @@ use crate::raft::state_machine::Published as State;
 const RETRY: Duration = Duration::from_millis(300);
 
 /// Tells the cluster this member's name, addresses and life whenever the membership says something else, and sets
-/// `removed` when a membership that this member was in comes to be without it. Runs as a task.
+/// `removed` when a membership that this member was in comes to be without it, be it before this start. Runs as a task.
 pub(crate) async fn run(
     config: MemberConfig,
     identity: Identity,
@@ -34,7 +34,9 @@ pub(crate) async fn run(
     let mut seen = None;
     let mut was_member = false;
     loop {
-        let membership = state.position().membership;
+        let position = state.position();
+        let applied_index = position.index();
+        let membership = position.membership;
         if seen == Some(*membership.log_id()) {
             if applied.changed().await.is_err() {
                 return;
@@ -42,7 +44,9 @@ pub(crate) async fn run(
             continue;
         }
         match membership.membership().get_node(&own.id) {
-            None if was_member => {
+            None if was_member
+                || (membership.log_id().is_some() && identity.was_member_by(applied_index)) =>
+            {
                 if !removed.send_replace(true) {
                     tracing::warn!("this member was removed from the cluster");
                 }

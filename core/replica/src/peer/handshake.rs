@@ -185,6 +185,7 @@ mod tests {
                 member_id,
             },
             life,
+            since: Some(0),
         }
     }
 

@@ -313,6 +313,37 @@ async fn the_lead_is_handed_over_on_request_and_by_a_leader_that_is_removed() {
     cluster.shutdown().await;
 }
 
+/// The others need not tell it, who may be gone by then: its own state says so.
+#[tokio::test]
+async fn a_member_whose_state_holds_its_removal_notices_when_it_starts() {
+    let mut cluster = start(3, 4).await;
+    // One of the first members, and one that joined them.
+    grow(&mut cluster, 3, &[0, 1, 2], 0).await;
+    let leader = cluster.leader().await;
+    let first = (0..3).find(|member| *member != leader).unwrap();
+    for gone in [first, 3] {
+        let gone_id = id(&cluster, gone);
+        cluster.end(gone).await;
+        write_to_leader(&cluster, "k", "v").await;
+        let config = cluster.config(gone);
+        let leader = cluster.leader().await;
+        cluster.member(leader).remove_member(gone_id).await.unwrap();
+        // As if it had applied that, and ended before it had acted on it.
+        let position = cluster.member(leader).0.published.position();
+        let cluster_id = cluster.member(leader).status().cluster_id;
+        let disk = Arc::new(crate::disk::RealDisk);
+        let snapshots =
+            crate::snapshot::SnapshotDir::open(disk, config.data_dir.join("snapshot"), cluster_id);
+        snapshots.unwrap().write(&position).unwrap();
+        cluster.isolate(gone, CUT);
+        cluster.open_with(gone, config).await;
+        let removed = tokio::time::timeout(Duration::from_secs(60), cluster.member(gone).removed());
+        removed.await.expect("it knows");
+        cluster.end(gone).await;
+    }
+    cluster.shutdown().await;
+}
+
 /// It never campaigns, and nobody calls it any more.
 #[tokio::test]
 async fn a_learner_that_is_removed_while_it_is_cut_off_learns_of_it() {
