@@ -119,8 +119,11 @@ pub enum MembershipError {
         "the change would leave too few started members for a majority; start or remove unstarted members first"
     )]
     NotEnoughStarted,
-    /// Too few members answer the leader for the change to be safe.
-    #[error("too few members answer the leader for a safe change; bring members back first")]
+    /// A voting member does not answer the leader, so that a member can't be added; or too few would be left that do.
+    #[error(
+        "voting members do not answer the leader, so the change could cost the majority; bring them back, or remove those \
+         that are gone, first"
+    )]
     Unhealthy,
     /// The member cannot become the leader: it is unknown, a learner, or does not answer.
     #[error("member {id:016x} cannot become the leader")]

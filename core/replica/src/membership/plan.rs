@@ -153,8 +153,8 @@ impl<'a> View<'a> {
             if !learner && started < majority(voting) && !(started == 1 && voting == 2) {
                 return Err(MembershipError::NotEnoughStarted);
             }
-            let heard = self.voters.intersection(&now.heard).count();
-            if heard < majority(self.voters.len()) {
+            // One more member raises the number that a majority needs, so none of those there are may be missing.
+            if !self.voting().all(|(id, _)| now.heard.contains(&id)) {
                 return Err(MembershipError::Unhealthy);
             }
         }
@@ -182,11 +182,17 @@ impl<'a> View<'a> {
             if started < majority(voting) {
                 return Err(MembershipError::NotEnoughStarted);
             }
-            let mut left = self.voters.clone();
-            left.remove(&id);
-            // One that is down already is no loss.
-            let heard = left.intersection(&now.heard).count();
-            if now.heard.contains(&id) && heard < majority(left.len()) {
+            let is_enough = |members: BTreeSet<u64>| {
+                let heard = members.iter().filter(|other| now.heard.contains(other));
+                heard.count() >= majority(members.len())
+            };
+            let without =
+                |members: &mut dyn Iterator<Item = u64>| members.filter(|other| *other != id).collect();
+            // One that is down already is no loss. etcd counts all voting members; those that have a vote already must be
+            // enough on their own.
+            let is_safe = is_enough(without(&mut self.voting().map(|(id, _)| id)))
+                && is_enough(without(&mut self.voters.iter().copied()));
+            if now.heard.contains(&id) && !is_safe {
                 return Err(MembershipError::Unhealthy);
             }
         }
@@ -379,7 +385,7 @@ mod tests {
             plan(&with(1, [pending(2, 0)]), &add(false), &now([1])),
             Err(MembershipError::NotEnoughStarted)
         );
-        assert!(plan(&with(1, [pending(2, 7)]), &add(false), &now([1])).is_ok());
+        assert!(plan(&with(1, [pending(2, 7)]), &add(false), &now([1, 2])).is_ok());
         let lenient = Circumstances {
             strict: false,
             ..now([1])
@@ -388,12 +394,34 @@ mod tests {
     }
 
     #[test]
-    fn too_few_members_that_answer_are_no_base_for_a_change() {
+    fn a_member_is_added_only_while_all_that_vote_answer() {
+        for learner in [false, true] {
+            for heard in [vec![1], vec![1, 2], vec![1, 2, 9]] {
+                assert_eq!(
+                    plan(&cluster(3), &add(learner), &now(heard)),
+                    Err(MembershipError::Unhealthy)
+                );
+            }
+            assert!(plan(&cluster(3), &add(learner), &now([1, 2, 3])).is_ok());
+        }
+        // One that was added as a voter counts, whether it has its vote yet or not; a learner does not.
+        let started = with(3, [pending(4, 7)]);
         assert_eq!(
-            plan(&cluster(3), &add(false), &now([1])),
+            plan(&started, &add(false), &now([1, 2, 3])),
             Err(MembershipError::Unhealthy)
         );
-        assert!(plan(&cluster(3), &add(false), &now([1, 2])).is_ok());
+        assert!(plan(&started, &add(false), &now([1, 2, 3, 4])).is_ok());
+        let learner = with(3, [(4, node(4, 7))]);
+        assert!(plan(&learner, &add(false), &now([1, 2, 3])).is_ok());
+        let lenient = Circumstances {
+            strict: false,
+            ..now([1])
+        };
+        assert!(plan(&cluster(3), &add(false), &lenient).is_ok());
+    }
+
+    #[test]
+    fn a_member_is_removed_only_while_enough_others_answer() {
         let remove = |id| Change::Remove { id };
         // Of 1, 2, 3 the third is down: removing it is fine, removing the second would leave one of two.
         assert!(plan(&cluster(3), &remove(3), &now([1, 2])).is_ok());
@@ -401,6 +429,23 @@ mod tests {
             plan(&cluster(3), &remove(2), &now([1, 2])),
             Err(MembershipError::Unhealthy)
         );
+        // A fourth is about to vote, but does not yet.
+        let growing = with(3, [pending(4, 7)]);
+        assert_eq!(
+            plan(&growing, &remove(2), &now([1, 2, 4])),
+            Err(MembershipError::Unhealthy)
+        );
+        assert!(plan(&growing, &remove(2), &now([1, 2, 3])).is_ok());
+        assert_eq!(
+            plan(
+                &with(3, [pending(4, 7), pending(5, 7)]),
+                &remove(2),
+                &now([1, 2, 3])
+            ),
+            Err(MembershipError::Unhealthy)
+        );
+        // A learner is never missed.
+        assert!(plan(&with(3, [(4, node(4, 7))]), &remove(4), &now([1, 4])).is_ok());
     }
 
     #[test]
@@ -431,7 +476,7 @@ mod tests {
 
     #[test]
     fn only_real_learners_count_as_learners() {
-        assert!(plan(&with(3, [pending(4, 0)]), &add(true), &now([1, 2])).is_ok());
+        assert!(plan(&with(3, [pending(4, 7)]), &add(true), &now([1, 2, 3, 4])).is_ok());
         assert_eq!(
             plan(&with(3, [(4, node(4, 7))]), &add(true), &now([1, 2])),
             Err(MembershipError::TooManyLearners { limit: 1 })
