@@ -1,10 +1,10 @@
-//! Automatic compaction: forgets history that is older than was asked for.
+//! Automatic compaction: forgets history that is older than was asked for, or more than there is room for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cfgstore_store::{Caller, Command, Compact};
+use cfgstore_store::{Caller, Command, Compact, State};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::context::Context;
@@ -19,10 +19,19 @@ pub enum AutoCompaction {
     Periodic(Duration),
     /// All but this many of the last revisions are forgotten, every five minutes.
     Revisions(i64),
+    /// The last [`BOUNDED_REVISIONS`] revisions are kept (up to a tenth more, so that not every write compacts), as long as
+    /// history takes no more than half of the quota; if it does, older halves of it are forgotten. And a write never fails
+    /// for want of room that history takes: what is in the way is forgotten first. So a store that nobody looks after
+    /// goes on for as long as its live data fits.
+    Bounded,
 }
+
+/// How many revisions a store keeps that nobody looks after.
+pub const BOUNDED_REVISIONS: i64 = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const REVISIONS_EVERY: Duration = Duration::from_secs(300);
+const BOUND_EVERY: Duration = Duration::from_secs(1);
 /// Below this, compaction would cost more than what it frees.
 const MIN_RETENTION: Duration = Duration::from_secs(1);
 
@@ -70,6 +79,15 @@ pub(crate) async fn run(ctx: Arc<Context>, what: AutoCompaction) {
                 compact(&ctx, ctx.member.state().revision() - keep).await;
             }
         }
+        AutoCompaction::Bounded => {
+            let mut ticks = ticks(BOUND_EVERY);
+            loop {
+                ticks.tick().await;
+                while let Some(revision) = beyond_bounds(&ctx.member.state(), ctx.config.quota_backend_bytes)
+                    && compact_for_room(&ctx, revision).await
+                {}
+            }
+        }
         AutoCompaction::Periodic(retention) => {
             let pause = retention.min(HOUR);
             let mut samples = Samples {
@@ -96,6 +114,54 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// Where history has to begin to be within the bounds of [`AutoCompaction::Bounded`], or a step on the way there; `None` if
+/// it is.
+fn beyond_bounds(state: &State, quota_bytes: u64) -> Option<i64> {
+    if state.history_bytes() > quota_bytes / 2 {
+        return newer_half(state);
+    }
+    let kept = state.revision() - state.compact_revision().max(1);
+    (kept > BOUNDED_REVISIONS + BOUNDED_REVISIONS / 10).then(|| state.revision() - BOUNDED_REVISIONS)
+}
+
+/// Where the newer half of history begins; `None` if nothing is left to forget.
+fn newer_half(state: &State) -> Option<i64> {
+    let (oldest, newest) = (state.compact_revision(), state.revision());
+    (oldest < newest).then(|| newest - (newest - oldest.max(1)) / 2)
+}
+
+/// Forgets history, the oldest first, until `fits`, or none is left.
+pub(crate) async fn make_room(ctx: &Context, fits: impl Fn(&State) -> bool) {
+    // One at a time: whoever waited finds the room that the one before made.
+    let _compacting = ctx.making_room.lock().await;
+    loop {
+        let state = ctx.member.state();
+        if fits(&state) || state.history_bytes() == 0 {
+            return;
+        }
+        let Some(revision) = newer_half(&state) else {
+            return;
+        };
+        if !compact_for_room(ctx, revision).await {
+            return;
+        }
+    }
+}
+
+/// Compacts to `revision`; not at once beyond what the watches that keep up were handed, or they would be told that they
+/// missed something. Answers whether anything was compacted.
+async fn compact_for_room(ctx: &Context, revision: i64) -> bool {
+    let before = ctx.member.state().compact_revision();
+    let handed_out = ctx.hub.dispatched();
+    let revision = if handed_out > before {
+        revision.min(handed_out)
+    } else {
+        revision
+    };
+    compact(ctx, revision).await;
+    ctx.member.state().compact_revision() > before
 }
 
 async fn compact(ctx: &Context, revision: i64) {
@@ -144,6 +210,8 @@ impl Samples {
 
 #[cfg(test)]
 mod tests {
+    use cfgstore_store::{Put, Store};
+
     use super::*;
 
     #[test]
@@ -171,6 +239,58 @@ mod tests {
         ] {
             parse(mode, retention).unwrap_err();
         }
+    }
+
+    #[test]
+    fn history_is_bounded_in_revisions_and_in_bytes() {
+        let mut store = Store::new();
+        let mut put = |count: i64, value_bytes: usize| {
+            let value = "x".repeat(value_bytes);
+            for _ in 0..count {
+                let put = Put {
+                    key: "k".into(),
+                    value: value.clone().into(),
+                    ..Put::default()
+                };
+                store.apply(0, &Caller::default(), &Command::Put(put)).unwrap();
+            }
+            store.state()
+        };
+        let state = put(11_000, 1);
+        assert_eq!(
+            (state.revision(), beyond_bounds(&state, u64::MAX)),
+            (11_001, None)
+        );
+        let state = put(1, 1);
+        assert_eq!(beyond_bounds(&state, u64::MAX), Some(1_002));
+        // The newer half of it, as often as it takes.
+        assert_eq!(beyond_bounds(&state, 2_000_000), Some(5_502));
+        let state = put(1, 100_000);
+        let all = state.history_bytes();
+        assert_eq!(beyond_bounds(&state, 2 * all), Some(1_003));
+        assert_eq!(beyond_bounds(&state, 2 * all - 1), Some(5_502));
+    }
+
+    #[test]
+    fn of_a_history_there_is_a_newer_half_until_nothing_is_left() {
+        let mut store = Store::new();
+        let mut steps = Vec::new();
+        assert_eq!(newer_half(&store.state()), Some(1));
+        for revision in 2..=9 {
+            let put = Put {
+                key: "k".into(),
+                ..Put::default()
+            };
+            store.apply(0, &Caller::default(), &Command::Put(put)).unwrap();
+            assert_eq!(store.state().revision(), revision);
+        }
+        while let Some(revision) = newer_half(&store.state()) {
+            steps.push(revision);
+            let compact = Command::Compact(Compact { revision });
+            store.apply(0, &Caller::default(), &compact).unwrap();
+        }
+        assert_eq!(steps, [5, 7, 8, 9]);
+        assert_eq!(store.state().history_bytes(), 0);
     }
 
     #[test]

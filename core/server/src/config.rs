@@ -148,7 +148,7 @@ pub struct Config {
     pub election_timeout_ms: u64,
     /// Log entries between checkpoints. Default 20,000.
     pub snapshot_count: u64,
-    /// What compacts history by itself; nothing by default.
+    /// What compacts history by itself. By default it is bounded, as nobody looks after such a store.
     pub auto_compaction: AutoCompaction,
     /// How long a clean shutdown waits for calls in flight. Default 5 s.
     pub shutdown_grace: Duration,
@@ -188,7 +188,7 @@ impl Config {
             heartbeat_interval_ms: 200,
             election_timeout_ms: 1_000,
             snapshot_count: 20_000,
-            auto_compaction: AutoCompaction::Off,
+            auto_compaction: AutoCompaction::Bounded,
             shutdown_grace: Duration::from_secs(5),
         }
     }

@@ -2,9 +2,11 @@
 
 use cfgstore_proto::etcdserverpb::ResponseHeader;
 use cfgstore_replica::{Member, ProposeError};
-use cfgstore_store::{Alarm, AlarmChange, AlarmKind, Caller, CheckLimits, Command, Outcome};
+use cfgstore_store::{Alarm, AlarmChange, AlarmKind, Caller, CheckLimits, Command, Outcome, State};
+use tokio::sync::Mutex;
 use tonic::Status;
 
+use crate::compactor::{self, AutoCompaction};
 use crate::config::Config;
 use crate::errors;
 use crate::leader::LeaderLoss;
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     pub metrics: Metrics,
     pub leader_loss: LeaderLoss,
     pub config: Config,
+    /// Held by whoever compacts so that a write has room.
+    pub making_room: Mutex<()>,
     pub cluster_id: u64,
     pub member_id: u64,
 }
@@ -41,6 +45,7 @@ impl Context {
             metrics: Metrics::new(),
             leader_loss: LeaderLoss::default(),
             config,
+            making_room: Mutex::new(()),
             cluster_id: status.cluster_id,
             member_id: status.member_id,
             member,
@@ -111,11 +116,19 @@ impl Context {
     }
 
     /// Refuses what would make the data larger by `cost_bytes` if its quota does not allow that, and raises the alarm
-    /// then: from there on every member refuses until the alarm is disarmed.
+    /// then: from there on every member refuses until the alarm is disarmed. Where history is bounded, it makes room first.
     pub async fn check_quota(&self, cost_bytes: usize) -> Result<(), Status> {
-        let size = self.member.state().size_bytes();
-        if size.saturating_add(cost_bytes as u64) <= self.config.quota_backend_bytes {
+        let fits = |state: &State| {
+            state.size_bytes().saturating_add(cost_bytes as u64) <= self.config.quota_backend_bytes
+        };
+        if fits(&self.member.state()) {
             return Ok(());
+        }
+        if self.config.auto_compaction == AutoCompaction::Bounded {
+            compactor::make_room(self, fits).await;
+            if fits(&self.member.state()) {
+                return Ok(());
+            }
         }
         self.set_alarm(AlarmKind::NoSpace, true).await;
         Err(errors::no_space())

@@ -96,9 +96,10 @@ pub struct Flags {
     /// What --auto-compaction-retention counts: periodic (time) or revision
     #[arg(long, default_value = "periodic", value_name = "MODE")]
     auto_compaction_mode: String,
-    /// History to keep, as in 24h, or as a number of revisions; 0 keeps all
-    #[arg(long, default_value = "0", value_name = "RETENTION")]
-    auto_compaction_retention: String,
+    /// History to keep, as in 24h, or as a number of revisions; 0 keeps all [default: 0; for this host alone, with neither
+    /// client URLs nor a cluster, the newest 10000 revisions, and at most half of the quota]
+    #[arg(long, value_name = "RETENTION")]
+    auto_compaction_retention: Option<String>,
     /// How often quiet watches are told the revision they have reached
     #[arg(
         long,
@@ -263,6 +264,8 @@ impl Flags {
                 return Err(refuse("--metrics")(reason));
             }
         };
+        // Whoever serves etcd's clients gets what etcd does by default.
+        let is_etcd = cluster.is_some() || !config.listen.is_empty();
         if let Some(cluster) = cluster {
             if config.listen.is_empty() {
                 let default = ListenAddress::parse(DEFAULT_CLIENT_URL);
@@ -293,9 +296,12 @@ impl Flags {
         config.heartbeat_interval_ms = self.heartbeat_interval;
         config.election_timeout_ms = self.election_timeout;
         config.snapshot_count = self.snapshot_count;
-        config.auto_compaction =
-            AutoCompaction::parse(&self.auto_compaction_mode, &self.auto_compaction_retention)
-                .map_err(refuse("--auto-compaction-retention"))?;
+        let retention = self.auto_compaction_retention.as_deref();
+        let asked = AutoCompaction::parse(&self.auto_compaction_mode, retention.unwrap_or("0"))
+            .map_err(refuse("--auto-compaction-retention"))?;
+        if retention.is_some() || is_etcd {
+            config.auto_compaction = asked;
+        }
         config.watch_progress_notify_interval = duration::parse(&self.watch_progress_notify_interval)
             .map_err(refuse("--watch-progress-notify-interval"))?;
         config.grpc_keepalive_interval =
@@ -338,6 +344,22 @@ mod tests {
         let config = config(&[]).unwrap();
         assert!(config.listen.is_empty());
         assert_eq!(config.socket_path(), PathBuf::from("/d/cfgstore.sock"));
+    }
+
+    #[test]
+    fn history_is_bounded_by_default_for_this_host_alone() {
+        let of = |arguments: &[&str]| config(arguments).unwrap().auto_compaction;
+        assert_eq!(of(&[]), AutoCompaction::Bounded);
+        assert_eq!(of(&["--quota-backend-bytes=100000000"]), AutoCompaction::Bounded);
+        assert_eq!(of(&["--auto-compaction-retention=0"]), AutoCompaction::Off);
+        let five = ["--auto-compaction-mode=revision", "--auto-compaction-retention=5"];
+        assert_eq!(of(&five), AutoCompaction::Revisions(5));
+        for etcds in [
+            "--listen-client-urls=http://127.0.0.1:2379",
+            "--listen-peer-urls=http://127.0.0.1:2380",
+        ] {
+            assert_eq!(of(&[etcds]), AutoCompaction::Off, "{etcds}");
+        }
     }
 
     #[test]

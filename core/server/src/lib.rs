@@ -43,7 +43,7 @@ mod thread;
 mod watch;
 
 pub use agent::{Agent, AgentConfig};
-pub use compactor::AutoCompaction;
+pub use compactor::{AutoCompaction, BOUNDED_REVISIONS};
 pub use config::{Config, ListenAddress, MirrorUse};
 pub use flags::Flags;
 pub use server::Server;

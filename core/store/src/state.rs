@@ -37,6 +37,7 @@ pub struct State {
     pub(crate) written: Written,
     pub(crate) record_count: u64,
     pub(crate) size_bytes: u64,
+    pub(crate) live_bytes: u64,
 }
 
 impl State {
@@ -54,6 +55,7 @@ impl State {
             written: Written::default(),
             record_count: 0,
             size_bytes: 0,
+            live_bytes: 0,
         }
     }
 
@@ -94,6 +96,12 @@ impl State {
         self.size_bytes
     }
 
+    /// The part of [`State::size_bytes`] that is history: old revisions and tombstones. A compaction to the current revision
+    /// leaves nothing of it but the tombstones made at that very revision.
+    pub fn history_bytes(&self) -> u64 {
+        self.size_bytes - self.live_bytes
+    }
+
     /// How much this process has written to it.
     pub fn written(&self) -> Written {
         self.written
@@ -121,12 +129,14 @@ impl State {
 
     pub(crate) fn add_lease(&mut self, lease: Lease) {
         self.size_bytes += LEASE_COST_BYTES;
+        self.live_bytes += LEASE_COST_BYTES;
         self.leases.insert(lease.id, lease);
     }
 
     pub(crate) fn remove_lease(&mut self, id: i64) -> Option<Lease> {
         let lease = self.leases.remove(&id)?;
         self.size_bytes -= LEASE_COST_BYTES;
+        self.live_bytes -= LEASE_COST_BYTES;
         Some(lease)
     }
 }

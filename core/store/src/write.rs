@@ -130,6 +130,12 @@ impl State {
         };
         self.record_count += 1;
         self.size_bytes += record_cost_bytes(record);
+        if let Some(replaced) = &replaced {
+            self.live_bytes -= key_cost_bytes(replaced) + record_cost_bytes(replaced);
+        }
+        if !record.is_tombstone() {
+            self.live_bytes += key_cost_bytes(record) + record_cost_bytes(record);
+        }
 
         let lease_before = replaced.as_ref().map_or(0, Record::lease);
         if lease_before != record.lease() {

@@ -131,6 +131,11 @@ impl Hub {
         (inner.dispatched >= from).then_some(inner.dispatched)
     }
 
+    /// The revision up to which all events were handed to the watches that keep up.
+    pub fn dispatched(&self) -> i64 {
+        lock(&self.0).dispatched
+    }
+
     /// Resolves when `key` is deleted after this call.
     pub fn deletion(&self, key: &Bytes) -> Deletion {
         let mut inner = lock(&self.0);

@@ -2,6 +2,7 @@
 
 mod agent;
 mod binary;
+mod bounded;
 mod common;
 mod election;
 mod etcd;

@@ -162,6 +162,14 @@ fn compare_state(state: &State, model: &Model) {
         + keys.iter().map(|key| 48 + key.len()).sum::<usize>()
         + 128 * leases.len();
     assert_eq!(state.size_bytes(), size as u64);
+    let live: usize = state
+        .range(&all)
+        .unwrap()
+        .records
+        .iter()
+        .map(|record| 100 + record.value().len() + 48 + record.key().len())
+        .sum();
+    assert_eq!(state.history_bytes(), (size - live - 128 * leases.len()) as u64);
     assert!(
         kept.iter()
             .all(|record| state.is_kept(record.key(), record.seq()))
