@@ -22,8 +22,12 @@ pub(crate) async fn lease_or_orphan(ctx: &Context, caller: Caller, lease: i64) -
     }
 }
 
-/// Grants a lease. An `id` of 0 lets this server choose one; a `ttl_secs` below the minimum is raised to it.
+/// What a lease counts towards the quota (etcd's number).
+const LEASE_COST_BYTES: usize = 64;
+
+/// Grants a lease, if the quota has room for it. An `id` of 0 lets this server choose one; a `ttl_secs` below the minimum is raised to it.
 pub(crate) async fn grant(ctx: &Context, caller: Caller, id: i64, ttl_secs: i64) -> Result<Done, Status> {
+    ctx.check_quota(LEASE_COST_BYTES).await?;
     let ttl_secs = ttl_secs.max(ctx.config.min_lease_ttl_secs());
     if id != 0 {
         return ctx

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
-use crate::common::{TestServer, eventually, prefix, soon};
+use crate::common::{TestServer, assert_status, eventually, prefix, soon};
 
 /// One Hold stream.
 struct Hold {
@@ -229,4 +229,25 @@ async fn the_first_request_must_acquire_a_name() {
         "etcdserver: key is not provided"
     );
     assert_eq!(leases(&server).await, 0);
+}
+
+#[tokio::test]
+async fn a_lock_is_refused_when_the_quota_has_no_room_for_its_lease() {
+    const QUOTA: usize = 60_000;
+    let server = TestServer::start_with(|config| {
+        config.max_request_bytes = QUOTA;
+        config.quota_backend_bytes = QUOTA as u64;
+    })
+    .await;
+    // As much as a put may take: what is left is enough for the next lease, and not for one more.
+    server.put("k", &"x".repeat(QUOTA - 256 - 1)).await;
+    let mut first = Hold::open(server.channel.clone(), "l", 60_000, 0).await;
+    first.acquired().await;
+    let mut second = Hold::open(server.channel.clone(), "other", 60_000, 0).await;
+    assert_status(
+        soon(second.answers.message()).await,
+        Code::ResourceExhausted,
+        "etcdserver: mvcc: database space exceeded",
+    );
+    assert_eq!(leases(&server).await, 1);
 }
