@@ -25,8 +25,12 @@ static void print_state(cfg_source *source)
 			(unsigned long long) status.keys, (unsigned long long) status.generation,
 			status.restored ? ", from the last copy on disk" : "");
 		php_info_print_table_row(2, "Mirror state", text);
-		snprintf(text, sizeof(text), "%s, last heard %.1f s ago, process %u",
-			status.silent_ms < CORE_SILENT_MS ? "alive" : "silent", (double) status.silent_ms / 1000, status.agent_pid);
+		if (status.silent_ms == UINT64_MAX) {
+			snprintf(text, sizeof(text), "never heard, process %u", status.agent_pid);
+		} else {
+			snprintf(text, sizeof(text), "%s, last heard %.1f s ago, process %u",
+				status.silent_ms < CORE_SILENT_MS ? "alive" : "silent", (double) status.silent_ms / 1000, status.agent_pid);
+		}
 		php_info_print_table_row(2, "Agent", text);
 	} else {
 		php_info_print_table_row(2, "Mirror state", "nothing to read yet");

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{Client, Mode};
 use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, Options};
@@ -72,7 +72,7 @@ pub struct View {
     pub revision: i64,
     /// Call again from this time on, in milliseconds of the caller's clock.
     pub check_at_ms: u64,
-    /// Milliseconds since the agent was last heard, at the last check.
+    /// Milliseconds since the agent was last heard, at the last check; `u64::MAX`: never.
     pub silent_ms: u64,
 }
 
@@ -176,7 +176,7 @@ impl Source {
         self.reader.as_ref().map_or(0, Reader::publisher_pid)
     }
 
-    /// Milliseconds since the publisher was last heard.
+    /// Milliseconds since the publisher was last heard; `u64::MAX`: never.
     pub fn silent_ms(&self) -> u64 {
         self.reader.as_ref().map_or(u64::MAX, silent_ms)
     }
@@ -410,22 +410,18 @@ impl Source {
     }
 
     fn word(&self) -> Result<u64, Error> {
-        self.reader.as_ref().map(word).ok_or_else(no_reader)
+        self.reader
+            .as_ref()
+            .map(Reader::generation_word)
+            .ok_or_else(no_reader)
     }
 }
 
-/// The generation word as the C part sees it, the mark of a retired mirror included.
-fn word(reader: &Reader) -> u64 {
-    // SAFETY: the address is valid and aligned while `reader` lives, and is only ever accessed atomically.
-    unsafe { std::sync::atomic::AtomicU64::from_ptr(reader.generation_ptr().cast_mut()) }
-        .load(std::sync::atomic::Ordering::Acquire)
-}
-
+/// `u64::MAX`: never heard, as far as this process's clock can tell.
 fn silent_ms(reader: &Reader) -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64);
-    now.saturating_sub(reader.heartbeat_unix_ms())
+    reader
+        .heartbeat_age()
+        .map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn no_reader() -> Error {

@@ -10,11 +10,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::ReadError;
-use crate::format::FORMAT_VERSION;
 use crate::sys::{self, CONTROL_BYTES, ControlMapping};
 
 pub(crate) const CONTROL_NAME: &str = "control";
 pub(crate) const CONTROL_MAGIC: [u8; 8] = *b"CFGCTRL\0";
+/// Version 1 told the heartbeat in the wall clock's time, which steps.
+pub(crate) const CONTROL_VERSION: u32 = 2;
 /// The lowest bit of the generation word; the generation is the rest. So one load tells a reader of both a new generation
 /// and a retired mirror, and either changes the word's low half, which is all that a futex compares.
 pub(crate) const RETIRED_BIT: u64 = 1;
@@ -42,7 +43,7 @@ impl Fixed {
     pub(crate) fn encode(&self) -> [u8; CONTROL_BYTES] {
         let mut page = [0; CONTROL_BYTES];
         page[..8].copy_from_slice(&CONTROL_MAGIC);
-        page[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        page[8..12].copy_from_slice(&CONTROL_VERSION.to_le_bytes());
         page[12..16].copy_from_slice(&(CONTROL_BYTES as u32).to_le_bytes());
         page[16..24].copy_from_slice(&self.mirror_id.to_le_bytes());
         if let Some(home) = &self.home {
@@ -64,11 +65,11 @@ impl Fixed {
                 path: path.to_path_buf(),
             });
         }
-        if u32_at(8) != FORMAT_VERSION {
+        if u32_at(8) != CONTROL_VERSION {
             return Err(ReadError::OtherVersion {
                 path: path.to_path_buf(),
                 found: u32_at(8),
-                supported: FORMAT_VERSION,
+                supported: CONTROL_VERSION,
             });
         }
         if u32_at(12) != CONTROL_BYTES as u32 {

@@ -26,3 +26,4 @@ pub use options::{Change, FileKind, Origin, Place, Published, PublisherOptions, 
 pub use publisher::Publisher;
 pub use reader::Reader;
 pub use snapshot::{Entries, Entry, Snapshot};
+pub use sys::boot_ms;

@@ -325,18 +325,19 @@ impl Publisher {
         result
     }
 
-    /// Says that the publisher lives; call it about once a second. Also frees the generation before the current one when
+    /// Says that the publisher lived, or that what is published was known to be current, at `boot_ms` of
+    /// [`boot_ms`](crate::boot_ms); call it about once a second. Also frees the generation before the current one when
     /// nothing has been published since the last but one heartbeat.
     ///
     /// # Errors
     /// `Removed`: the folder has gone, or the link leads elsewhere, and nobody can find what is published. [`Publisher::retire`]
     /// this one and open again. Otherwise `Io`, if old files could not be removed.
-    pub fn heartbeat(&mut self, unix_ms: u64) -> Result<(), PublishError> {
+    pub fn heartbeat(&mut self, boot_ms: u64) -> Result<(), PublishError> {
         self.claimed
             .control
             .mapping
-            .heartbeat_unix_ms()
-            .store(unix_ms, Ordering::Relaxed);
+            .heartbeat_boot_ms()
+            .store(boot_ms, Ordering::Relaxed);
         if let Ok(false) = self.claimed.control.is_at(&self.claimed.public_path) {
             return Err(PublishError::Removed {
                 path: self.dir().to_path_buf(),

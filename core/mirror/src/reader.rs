@@ -53,6 +53,11 @@ impl Reader {
         self.control.generation()
     }
 
+    /// The word at [`Reader::generation_ptr`]: one atomic load (acquire).
+    pub fn generation_word(&self) -> u64 {
+        self.control.word()
+    }
+
     /// The address of the generation word, for code that loads it itself (atomically, acquire). Valid until this `Reader` is
     /// dropped, in forked children too.
     ///
@@ -121,14 +126,17 @@ impl Reader {
         self.control.wait(seen_generation, timeout)
     }
 
-    /// When the publisher last said that it lives, in milliseconds since the Unix epoch; 0 if never.
-    pub fn heartbeat_unix_ms(&self) -> u64 {
-        self.control.mapping.heartbeat_unix_ms().load(Ordering::Relaxed)
+    /// When the publisher last said that it lives, by [`boot_ms`](crate::boot_ms); 0 if never.
+    pub fn heartbeat_boot_ms(&self) -> u64 {
+        self.control.mapping.heartbeat_boot_ms().load(Ordering::Relaxed)
     }
 
-    /// How long ago that was, given the present time in milliseconds since the Unix epoch; zero if the clock went back.
-    pub fn heartbeat_age(&self, now_unix_ms: u64) -> Duration {
-        Duration::from_millis(now_unix_ms.saturating_sub(self.heartbeat_unix_ms()))
+    /// How long ago that was; `None` if never, or if the time is of another clock than this process has: from before a reboot,
+    /// or from another time namespace.
+    pub fn heartbeat_age(&self) -> Option<Duration> {
+        // In this order, so that the heartbeat is never the later one.
+        let heartbeat_ms = self.heartbeat_boot_ms();
+        age_of(heartbeat_ms, crate::boot_ms())
     }
 
     /// The publisher's process id as it knows it (in a container, another one than here).
@@ -153,10 +161,29 @@ impl Reader {
     }
 }
 
+/// More than this cannot lie between what two processors say of one clock.
+const CLOCK_SKEW_MS: u64 = 1_000;
+
+fn age_of(heartbeat_ms: u64, now_ms: u64) -> Option<Duration> {
+    if heartbeat_ms == 0 || heartbeat_ms > now_ms + CLOCK_SKEW_MS {
+        return None;
+    }
+    Some(Duration::from_millis(now_ms.saturating_sub(heartbeat_ms)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Origin, Publisher, PublisherOptions};
+
+    #[test]
+    fn a_heartbeat_of_another_clock_has_no_age() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(age_of(0, 5_000), None);
+        assert_eq!(age_of(4_000, 5_000), ms(1_000));
+        assert_eq!(age_of(6_000, 5_000), ms(0));
+        assert_eq!(age_of(6_001, 5_000), None);
+    }
 
     /// A reader that was stopped between its look at the generation word and its open, while the publisher went on.
     #[test]

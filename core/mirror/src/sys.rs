@@ -19,6 +19,18 @@ compile_error!(
 /// Size of the control file and of its mapping.
 pub(crate) const CONTROL_BYTES: usize = 4096;
 
+/// Milliseconds of the host's clock that never steps and goes on while the host sleeps (`CLOCK_BOOTTIME`): the heartbeat's.
+/// Processes of one host read the same, except in containers with a time namespace of their own.
+pub fn boot_ms() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the answer. The call fails for an unknown clock only; this one is as old as Linux 2.6.39.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+}
+
 fn map(file: &File, len: usize, protection: libc::c_int) -> io::Result<NonNull<u8>> {
     // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours; the result is checked.
     let at = unsafe {
@@ -78,13 +90,13 @@ struct Words {
     fixed: [u8; 64],
     generation: AtomicU64,
     _pad: [u8; 56],
-    heartbeat_unix_ms: AtomicU64,
+    heartbeat_boot_ms: AtomicU64,
     publisher_pid: AtomicU32,
     flags: AtomicU32,
 }
 
 const _: () = assert!(std::mem::offset_of!(Words, generation) == 64);
-const _: () = assert!(std::mem::offset_of!(Words, heartbeat_unix_ms) == 128);
+const _: () = assert!(std::mem::offset_of!(Words, heartbeat_boot_ms) == 128);
 const _: () = assert!(std::mem::offset_of!(Words, publisher_pid) == 136);
 const _: () = assert!(std::mem::offset_of!(Words, flags) == 140);
 const _: () = assert!(std::mem::size_of::<Words>() <= CONTROL_BYTES);
@@ -125,8 +137,8 @@ impl ControlMapping {
         &self.words().generation
     }
 
-    pub(crate) fn heartbeat_unix_ms(&self) -> &AtomicU64 {
-        &self.words().heartbeat_unix_ms
+    pub(crate) fn heartbeat_boot_ms(&self) -> &AtomicU64 {
+        &self.words().heartbeat_boot_ms
     }
 
     pub(crate) fn publisher_pid(&self) -> &AtomicU32 {

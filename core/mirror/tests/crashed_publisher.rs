@@ -144,8 +144,9 @@ fn the_published_generation_is_unreadable() {
 #[test]
 fn an_unusable_control_page_is_replaced_and_its_readers_are_told() {
     type Damage = fn(&mut Vec<u8>);
-    let damages: [(&str, Damage, bool); 5] = [
-        ("other version", |page| page[8] = 2, true),
+    let damages: [(&str, Damage, bool); 6] = [
+        ("older version", |page| page[8] = 1, true),
+        ("newer version", |page| page[8] = 3, true),
         ("damaged", |page| page[17] ^= 0xff, true),
         ("foreign", |page| page[0] = b'X', false),
         ("too short", |page| page.truncate(100), false),

@@ -382,10 +382,14 @@ fn heartbeat_close_and_pid_are_seen() {
     let dir = shm_dir();
     let mut publisher = open(dir.path());
     let reader = Reader::open(publisher.dir()).unwrap();
-    assert_eq!(reader.heartbeat_unix_ms(), 0);
-    publisher.heartbeat(5_000).unwrap();
-    assert_eq!(reader.heartbeat_age(7_500), Duration::from_millis(2_500));
-    assert_eq!(reader.heartbeat_age(4_000), Duration::ZERO);
+    assert_eq!((reader.heartbeat_boot_ms(), reader.heartbeat_age()), (0, None));
+    let then = cfgstore_mirror::boot_ms() - 1;
+    publisher.heartbeat(then).unwrap();
+    assert_eq!(reader.heartbeat_boot_ms(), then);
+    assert!(reader.heartbeat_age().unwrap() >= Duration::from_millis(1));
+    // From before a reboot, in a folder that outlived it: whoever wrote it is gone.
+    publisher.heartbeat(then + 3_600_000).unwrap();
+    assert_eq!(reader.heartbeat_age(), None);
     assert_eq!(reader.publisher_pid(), std::process::id());
     assert!(!reader.is_closed());
     publisher.close();

@@ -135,7 +135,7 @@ int main(int argc, char **argv) {
     if (argc < 3) fail("usage: reader <folder> get <key>... | list");
     snprintf(path, sizeof path, "%s/control", argv[1]);
     const uint8_t *control = map(path, &size);
-    if (size != 4096 || memcmp(control, "CFGCTRL", 8) != 0 || *(const uint32_t *)(control + 8) != 1) fail("control page");
+    if (size != 4096 || memcmp(control, "CFGCTRL", 8) != 0 || *(const uint32_t *)(control + 8) != 2) fail("control page");
     uint64_t mirror_id = *(const uint64_t *)(control + 16);
     uint64_t word = __atomic_load_n((const uint64_t *)(control + 64), __ATOMIC_ACQUIRE);
     struct file base = map_generation(argv[1], word / 2, mirror_id), delta = {NULL, NULL};

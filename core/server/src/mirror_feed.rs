@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::{Config, MirrorUse};
-use crate::mirror_outlet::{self, HEARTBEAT_EVERY, MirrorProgress, Outlet, now_unix_ms};
+use crate::mirror_outlet::{self, HEARTBEAT_EVERY, MirrorProgress, Outlet};
 use crate::start_error::StartError;
 
 /// Questions that may wait for the thread; further ones wait for a place.
@@ -285,7 +285,7 @@ impl Feed {
     }
 
     fn heartbeat(&mut self) {
-        if !self.outlet.heartbeat(now_unix_ms()) {
+        if !self.outlet.heartbeat(cfgstore_mirror::boot_ms()) {
             self.publish(true);
         }
     }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use cfgstore_client::RESERVED_PREFIX;
 use cfgstore_client::host::HostPaths;
@@ -65,11 +65,6 @@ pub(crate) fn place(paths: &HostPaths, mirror_dir: Option<&Path>) -> PublisherOp
 /// Whether a key is configuration, and not cfgstore's own (a lock, for one).
 pub(crate) fn is_public(key: &[u8]) -> bool {
     !key.starts_with(RESERVED_PREFIX)
-}
-
-pub(crate) fn now_unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// See the module. Used by one thread.
@@ -185,13 +180,13 @@ impl Outlet {
         }
     }
 
-    /// Says that what is published was known to be current at `unix_ms`. False: the folder was removed, and everything must be
+    /// Says that what is published was known to be current at `boot_ms`, a time of [`cfgstore_mirror::boot_ms`]. False: the folder was removed, and everything must be
     /// published again.
-    pub fn heartbeat(&mut self, unix_ms: u64) -> bool {
+    pub fn heartbeat(&mut self, boot_ms: u64) -> bool {
         let Some(publisher) = &mut self.publisher else {
             return true;
         };
-        match publisher.heartbeat(unix_ms) {
+        match publisher.heartbeat(boot_ms) {
             Ok(()) => true,
             Err(PublishError::Removed { path }) => {
                 tracing::error!(path = %path.display(), "the mirror's folder was removed, another is made");

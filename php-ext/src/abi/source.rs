@@ -53,7 +53,7 @@ pub struct CoreView {
     pub revision: i64,
     /// Take a view again from this time on (milliseconds of the caller's clock), even if the word has not changed.
     pub check_at_ms: u64,
-    /// Milliseconds for which the agent has been silent, as of the last look.
+    /// Milliseconds for which the agent has been silent, as of the last look; UINT64_MAX: it was never heard.
     pub silent_ms: u64,
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::AgentConfig;
 use super::load::{Loaded, load};
 use super::lock_keys::LockKeys;
-use crate::mirror_outlet::{self, HEARTBEAT_EVERY, MirrorProgress, Outlet, is_public, now_unix_ms};
+use crate::mirror_outlet::{self, HEARTBEAT_EVERY, MirrorProgress, Outlet, is_public};
 use crate::start_error::StartError;
 
 /// After a copy that failed.
@@ -102,7 +102,7 @@ impl Feed {
                     trouble: trouble_sender,
                     stopped,
                     ticks,
-                    confirmed_unix_ms: 0,
+                    confirmed_boot_ms: 0,
                 };
                 follower.run().await;
             });
@@ -168,7 +168,7 @@ struct Follower {
     stopped: oneshot::Receiver<()>,
     ticks: Interval,
     /// When what is published was last known to be current.
-    confirmed_unix_ms: u64,
+    confirmed_boot_ms: u64,
 }
 
 /// Why following ended.
@@ -236,10 +236,10 @@ impl Follower {
     /// What is due every second. False: everything must be published again.
     fn tick(&mut self, is_current: bool) -> bool {
         if is_current {
-            self.confirmed_unix_ms = now_unix_ms();
+            self.confirmed_boot_ms = cfgstore_mirror::boot_ms();
         }
         // With the old time too: it looks after the folder.
-        let is_there = self.confirmed_unix_ms == 0 || self.outlet.heartbeat(self.confirmed_unix_ms);
+        let is_there = self.confirmed_boot_ms == 0 || self.outlet.heartbeat(self.confirmed_boot_ms);
         self.outlet.save_last_copy_if_due();
         is_there
     }
