@@ -46,7 +46,7 @@ async fn what_is_known_stays_while_the_members_are_away() {
         road.lead_to(None);
         told(&host, &road.url()).await;
         assert_eq!(value(&reader.snapshot().unwrap(), "a").as_deref(), Some("1"));
-        let heartbeat = reader.heartbeat_unix_ms();
+        let heartbeat = reader.heartbeat_boot_ms();
         let error = client.put("a", "x", &PutOptions::default()).await.unwrap_err();
         assert_eq!(
             (error.kind, error.maybe_committed),
@@ -57,7 +57,7 @@ async fn what_is_known_stays_while_the_members_are_away() {
         direct.delete("a", None).await.unwrap();
         put(&direct, "b", "3").await;
         assert_eq!(
-            reader.heartbeat_unix_ms(),
+            reader.heartbeat_boot_ms(),
             heartbeat,
             "readers are told how old it is"
         );
@@ -65,7 +65,7 @@ async fn what_is_known_stays_while_the_members_are_away() {
         road.lead_to(Some(member.address()));
         mirrored(&mut reader, "b", Some("3")).await;
         assert_eq!(value(&reader.snapshot().unwrap(), "a"), None);
-        eventually("it is confirmed", async || reader.heartbeat_unix_ms() > heartbeat).await;
+        eventually("it is confirmed", async || reader.heartbeat_boot_ms() > heartbeat).await;
         well_again(&host).await;
         // Forwarded watches go on too, without a gap.
         let mut seen = Vec::new();
@@ -229,10 +229,10 @@ async fn serves_without_members_and_says_so_until_they_come() {
     let mut reader = host.reader();
     mirrored(&mut reader, "a", Some("1")).await;
     assert!(reader.snapshot().unwrap().is_restored());
-    assert_eq!(reader.heartbeat_unix_ms(), 0, "nobody has confirmed it");
+    assert_eq!(reader.heartbeat_boot_ms(), 0, "nobody has confirmed it");
     road.lead_to(Some(member.address()));
     eventually("it is confirmed", async || {
-        reader.heartbeat_unix_ms() > 0 && !reader.snapshot().unwrap().is_restored()
+        reader.heartbeat_boot_ms() > 0 && !reader.snapshot().unwrap().is_restored()
     })
     .await;
 }
