@@ -199,6 +199,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_a_newer_format_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut newer = encode(IDENTITY);
+        newer[8..12].copy_from_slice(&(FORMAT_VERSION + 1).to_le_bytes());
+        // Of which nothing else is known.
+        newer[12..16].fill(0xff);
+        newer.extend([1; 100]);
+        std::fs::write(&path, &newer).unwrap();
+        for has_log in [true, false] {
+            let error = read(&RealDisk, dir.path(), has_log).unwrap_err();
+            assert!(
+                matches!(&error, OpenError::NewerFormat { file, found, supported, .. }
+                    if *file == path && *found == FORMAT_VERSION + 1 && *supported == FORMAT_VERSION),
+                "{error}"
+            );
+            assert!(error.to_string().contains("start the newer version"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), newer);
+        }
+    }
+
+    #[test]
     fn a_file_of_the_first_format_is_given_a_life_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);

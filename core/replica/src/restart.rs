@@ -94,6 +94,7 @@ pub(crate) fn load(
         purged: log.state.purged,
         start,
         found: Vec::new(),
+        newer_checkpoint: None,
     };
     if finding.prefers_snapshot(log)
         && let Some((store, position)) = finding.newest_snapshot()
@@ -126,6 +127,8 @@ struct Finding<'a> {
     start: Start,
     /// What was found and could not be used.
     found: Vec<String>,
+    /// The format of a checkpoint that only a newer version can read.
+    newer_checkpoint: Option<u32>,
 }
 
 impl Finding<'_> {
@@ -203,6 +206,9 @@ impl Finding<'_> {
             }
             Ok(None) => None,
             Err(error) => {
+                if let checkpoint::CheckpointError::Newer(version) = error {
+                    self.newer_checkpoint = Some(version);
+                }
                 tracing::error!(%error, folder = %self.start.dir.display(), "the checkpoint cannot be used and is built anew");
                 self.found
                     .push(format!("a checkpoint that cannot be used: {error}"));
@@ -220,15 +226,36 @@ impl Finding<'_> {
         }
         match log.purged {
             None => Ok(None),
-            Some(purged) => Err(OpenError::StateMissing {
+            Some(purged) => Err(self.newer_format().unwrap_or(OpenError::StateMissing {
                 purged_index: purged.index,
                 found: if self.found.is_empty() {
                     "neither was found".to_owned()
                 } else {
                     self.found.join("; ")
                 },
-            }),
+            })),
         }
+    }
+
+    /// Whether what is missing may be there, only not for this version.
+    fn newer_format(&self) -> Option<OpenError> {
+        let of = |file: &PathBuf, kind, found, supported| OpenError::NewerFormat {
+            file: file.clone(),
+            kind,
+            found,
+            supported,
+        };
+        let snapshot = self.snapshots.newer();
+        let snapshot = snapshot.map(|(file, found)| of(file, "snapshot", *found, snapshot::FORMAT_VERSION));
+        let checkpoint = self.newer_checkpoint;
+        snapshot.or(checkpoint.map(|found| {
+            of(
+                &self.start.dir,
+                "checkpoint",
+                found,
+                checkpoint::format::FORMAT_VERSION,
+            )
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cfgstore_replica::{Member, OpenError};
 use cfgstore_store::StateHeader;
@@ -265,4 +265,92 @@ async fn a_folder_in_use_is_refused_untouched() {
     apply(&member, put("still", "working")).await;
     member.shutdown().await.unwrap();
     open(&data).await.unwrap();
+}
+
+/// Gives the file the next format version, as a newer program would.
+fn make_newer(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[8] += 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// The same for a checkpoint, whose version is in its manifest.
+fn make_newer_checkpoint(dir: &Path) {
+    let db = sled::open(dir).unwrap();
+    let mut manifest = db.get(b"m").unwrap().unwrap().to_vec();
+    manifest[4] += 1;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(b"m"), &manifest[4..]);
+    manifest[..4].copy_from_slice(&crc.to_le_bytes());
+    db.insert(b"m", manifest).unwrap();
+    db.flush().unwrap();
+}
+
+/// The files of a folder, and what is in them; but for unfinished ones and room for the log, which hold nothing.
+fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    files(dir, "")
+        .into_iter()
+        .filter(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "tmp"))
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+/// Checks that the folder is refused for the sake of that file, and that nothing in it has changed.
+async fn is_refused_as_newer(data: &Path, newer: &Path, kind: &str) {
+    let before = ["", "wal", "snapshot"].map(|folder| contents(&data.join(folder)));
+    let error = refusal(data).await;
+    assert!(
+        matches!(&error, OpenError::NewerFormat { file, kind: of, found, supported }
+            if file == newer && *of == kind && *found == supported + 1),
+        "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains(newer.to_str().unwrap()) && text.contains("start the newer version"),
+        "{text}"
+    );
+    let after = ["", "wal", "snapshot"].map(|folder| contents(&data.join(folder)));
+    assert!(after == before, "{kind}: the folder has changed");
+}
+
+#[tokio::test]
+async fn files_of_a_newer_format_are_refused_where_they_are_needed() {
+    let (dir, expected) = purged().await;
+    let copied = |name: &str| {
+        let data = dir.path().join(name);
+        copy(&dir.path().join("data"), &data);
+        data
+    };
+
+    let data = copied("identity");
+    make_newer(&data.join("identity"));
+    is_refused_as_newer(&data, &data.join("identity"), "identity").await;
+
+    let data = copied("snapshots");
+    fs::remove_dir_all(data.join("checkpoint")).unwrap();
+    let snapshots = files(&data.join("snapshot"), ".snap");
+    // The newest alone can be done without, and stays.
+    make_newer(&snapshots[1]);
+    let newer = fs::read(&snapshots[1]).unwrap();
+    assert!(open(&data).await.unwrap() == expected);
+    assert_eq!(fs::read(&snapshots[1]).unwrap(), newer);
+    let data = copied("snapshots too");
+    fs::remove_dir_all(data.join("checkpoint")).unwrap();
+    let snapshots = files(&data.join("snapshot"), ".snap");
+    snapshots[1..]
+        .iter()
+        .for_each(|snapshot| fs::remove_file(snapshot).unwrap());
+    make_newer(&snapshots[0]);
+    is_refused_as_newer(&data, &snapshots[0], "snapshot").await;
+
+    let data = copied("checkpoint");
+    fs::remove_file(data.join("progress")).unwrap();
+    make_newer_checkpoint(&data.join("checkpoint"));
+    // Never the only copy: it is moved aside.
+    assert!(open(&data).await.unwrap() == expected);
+    assert_eq!(files(&data, "checkpoint.damaged").len(), 1);
+    let data = copied("checkpoint too");
+    make_newer_checkpoint(&data.join("checkpoint"));
+    fs::remove_dir_all(data.join("snapshot")).unwrap();
+    fs::create_dir(data.join("snapshot")).unwrap();
+    is_refused_as_newer(&data, &data.join("checkpoint"), "checkpoint").await;
 }

@@ -49,7 +49,7 @@ pub(crate) enum SnapshotError {
     },
     #[error("{} is not a cfgstore snapshot", .0.display())]
     Foreign(PathBuf),
-    #[error("{} has snapshot format version {found}, this program reads up to {FORMAT_VERSION}", .path.display())]
+    #[error("{} has snapshot format version {found}, this program reads up to {FORMAT_VERSION}: the newer version of cfgstore that wrote it can use it", .path.display())]
     Newer { path: PathBuf, found: u32 },
     #[error(transparent)]
     Damaged(Damage),
@@ -137,6 +137,8 @@ pub(crate) struct SnapshotDir {
     files: Arc<Mutex<Vec<SnapshotInfo>>>,
     /// Held while a file is written: two who write the same snapshot would do it under the same name.
     writing: Arc<Mutex<()>>,
+    /// A file of a newer format, and which.
+    newer: Option<(PathBuf, u32)>,
 }
 
 fn file_name(log_id: LogId) -> String {
@@ -157,6 +159,7 @@ impl SnapshotDir {
         };
         disk.create_dir(&dir, true).map_err(io_error("create"))?;
         let mut files = Vec::new();
+        let mut newer = None;
         for name in disk.list(&dir).map_err(io_error("list"))? {
             let path = dir.join(&name);
             if name.ends_with(".snap.tmp") {
@@ -166,7 +169,12 @@ impl SnapshotDir {
             } else if name.ends_with(".snap") {
                 match read::read_info(&*disk, &path, cluster_id) {
                     Ok(info) => files.push(info),
-                    Err(error) => tracing::error!(%error, "a snapshot cannot be used"),
+                    Err(error) => {
+                        tracing::error!(%error, "a snapshot cannot be used");
+                        if let SnapshotError::Newer { path, found } = error {
+                            newer = Some((path, found));
+                        }
+                    }
                 }
             }
         }
@@ -177,6 +185,7 @@ impl SnapshotDir {
             cluster_id,
             files: Arc::new(Mutex::new(files)),
             writing: Arc::default(),
+            newer,
         })
     }
 
@@ -193,6 +202,11 @@ impl SnapshotDir {
     /// The newest usable snapshot.
     pub(crate) fn newest(&self) -> Option<SnapshotInfo> {
         self.lock().last().cloned()
+    }
+
+    /// A file that was there from the start and only a newer version can read, and its format.
+    pub(crate) fn newer(&self) -> Option<&(PathBuf, u32)> {
+        self.newer.as_ref()
     }
 
     /// The cluster whose snapshots these are.
