@@ -89,7 +89,7 @@ pub(crate) fn record_size(key_size: u32) -> u64 {
 
 /// The number of index slots for that many entries: a power of two, at most half of them used.
 pub(crate) fn slots_for(entry_count: u32) -> u32 {
-    debug_assert!(entry_count <= MAX_ENTRIES);
+    assert!(entry_count <= MAX_ENTRIES);
     (entry_count * 2).next_power_of_two().max(MIN_SLOTS)
 }
 

@@ -48,7 +48,7 @@ fn encode(progress: &Progress) -> Vec<u8> {
     put_log_id(progress.applied, &mut out);
     put_log_id(progress.checkpoint, &mut out);
     out.put_u64_le(progress.checkpoint_bytes);
-    debug_assert_eq!(out.len(), FILE_BYTES);
+    assert_eq!(out.len(), FILE_BYTES);
     let crc = crc32c::crc32c(&out[16..]);
     out[12..16].copy_from_slice(&crc.to_le_bytes());
     out

@@ -37,7 +37,7 @@ impl State {
 
     /// The record that was live at a readable `revision`, in the chain that ends with `newest`.
     pub(crate) fn as_of<'a>(&'a self, newest: &'a Record, revision: i64) -> Option<&'a Record> {
-        debug_assert!(revision >= self.compact_revision);
+        assert!(revision >= self.compact_revision);
         let mut record = newest;
         while record.mod_revision() > revision {
             record = match self.superseded(record.skip().seq) {

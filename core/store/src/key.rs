@@ -127,7 +127,7 @@ impl<'a> KeyRange<'a> {
 
     /// The range as bounds for an ordered map. Not to be called on an empty range: ordered maps refuse start > end.
     pub(crate) fn bounds(&self) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
-        debug_assert!(!self.is_empty());
+        assert!(!self.is_empty());
         match *self {
             KeyRange::Single(key) => (Bound::Included(key), Bound::Included(key)),
             KeyRange::From(start) => (Bound::Included(start), Bound::Unbounded),

@@ -208,7 +208,7 @@ impl Tree {
     }
 
     pub(crate) fn push(&mut self, pages: &mut Pages<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
-        debug_assert!(value.len() < u32::MAX as usize - PAGE_BYTES);
+        assert!(value.len() < u32::MAX as usize - PAGE_BYTES);
         self.make_room(pages, 0, key.len() + value.len())?;
         self.levels[0].push(key, 0, value);
         Ok(())

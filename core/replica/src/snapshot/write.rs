@@ -67,7 +67,7 @@ fn header(cluster_id: u64, position: &Position) -> BytesMut {
     out.put_u64_le(state.next_seq());
     out.put_u64_le(state.record_count());
     out.put_u64_le(state.leases().count() as u64);
-    debug_assert_eq!(out.len(), HEADER_BYTES);
+    assert_eq!(out.len(), HEADER_BYTES);
     out.put_slice(&membership);
     let crc = crc32c::crc32c(&out[16..]);
     out[12..16].copy_from_slice(&crc.to_le_bytes());

@@ -204,7 +204,7 @@ impl SegmentHeader {
         put_log_id(self.base.purged, &mut out);
         put_log_id(self.base.committed, &mut out);
         put_log_id(self.base.last, &mut out);
-        debug_assert!(out.len() <= SEGMENT_HEADER_BYTES);
+        assert!(out.len() <= SEGMENT_HEADER_BYTES);
         out.resize(SEGMENT_HEADER_BYTES, 0);
         let crc = crc32c::crc32c(&out[16..]);
         out[12..16].copy_from_slice(&crc.to_le_bytes());

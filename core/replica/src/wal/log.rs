@@ -204,7 +204,7 @@ impl Log {
             locations.push((start as u64, len));
         }
         let frame = self.builder.finish(self.next_sequence, self.active.salt);
-        debug_assert_eq!(frame.len() as u64, total);
+        assert_eq!(frame.len() as u64, total);
         self.active.file.write_all_at(frame, self.active.offset)?;
         let started = Instant::now();
         self.active.file.sync()?;

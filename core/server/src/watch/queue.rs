@@ -62,7 +62,7 @@ impl Queue {
 
     /// Adds what is bounded by other means: one per request, or one per watch.
     pub fn push(&self, item: Item) {
-        debug_assert!(!matches!(item, Item::Events { .. }));
+        assert!(!matches!(item, Item::Events { .. }));
         lock(&self.0).push(item);
     }
 
