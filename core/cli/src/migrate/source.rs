@@ -71,7 +71,7 @@ pub struct Pages {
 
 enum From {
     Server { client: Client, revision: i64 },
-    File(State),
+    File(Box<State>),
 }
 
 impl Pages {
@@ -81,7 +81,7 @@ impl Pages {
     }
 
     fn from_file(state: State, prefix: &str) -> Pages {
-        Pages::new(From::File(state), prefix)
+        Pages::new(From::File(Box::new(state)), prefix)
     }
 
     fn new(from: From, prefix: &str) -> Pages {

@@ -470,14 +470,15 @@ fn transfers(
     peers: &[(String, &PeerStats)],
     stats: fn(&PeerStats) -> &TransferStats,
 ) {
-    let counts: [(_, _, _, fn(&TransferStats) -> u64); 3] = [
-        ("success", "counter", "that went well", |stats| stats.succeeded),
-        ("failures", "counter", "that failed", |stats| stats.failed),
-        ("inflights_total", "gauge", "that are under way", |stats| {
-            stats.in_progress
-        }),
-    ];
-    for (what, kind, which, count) in counts {
+    type Count = fn(&TransferStats) -> u64;
+    let succeeded: Count = |stats| stats.succeeded;
+    let failed: Count = |stats| stats.failed;
+    let in_progress: Count = |stats| stats.in_progress;
+    for (what, kind, which, count) in [
+        ("success", "counter", "that went well", succeeded),
+        ("failures", "counter", "that failed", failed),
+        ("inflights_total", "gauge", "that are under way", in_progress),
+    ] {
         let name = format!("etcd_network_snapshot_{way}_{what}");
         page.family(&name, kind, &format!("Transfers of snapshots {which}."));
         for (id, peer) in peers {
