@@ -225,11 +225,11 @@ async fn leaves_a_last_copy_on_disk() {
 async fn a_removed_folder_is_made_again() {
     let server = TestServer::start().await;
     let dir = server.server.mirror_dir().unwrap();
-    std::fs::remove_dir_all(dir.clone()).unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
     let revision = server.put("a", "1").await;
     let mut found = None;
     eventually("another mirror is there", async || {
-        found = Reader::open(&dir)
+        found = Reader::open(dir)
             .ok()
             .and_then(|mut reader| reader.snapshot().ok());
         found
