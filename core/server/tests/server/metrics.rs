@@ -116,7 +116,7 @@ const NAMES: &str = "
     os_fd_used os_fd_limit process_cpu_seconds_total process_open_fds process_max_fds
     process_resident_memory_bytes process_virtual_memory_bytes process_start_time_seconds
     cfgstore_version cfgstore_mirror_generation cfgstore_mirror_revision cfgstore_mirror_publish_seconds
-    cfgstore_mirror_failing";
+    cfgstore_mirror_failing cfgstore_snapshots_installed_total";
 
 #[tokio::test]
 async fn every_name_is_there_and_nothing_else() {
