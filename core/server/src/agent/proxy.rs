@@ -76,7 +76,11 @@ impl Proxy {
         let path = match head.uri.path_and_query() {
             Some(path) if SERVICES.iter().any(|service| path.path().starts_with(service)) => path,
             _ => {
-                let text = format!("cfgstore agent: {} is no call of etcd's", head.uri.path());
+                let text = format!(
+                    "cfgstore agent: {} is not passed on, since an agent knows etcd's calls only; ask a member of cfgstored \
+                     itself",
+                    head.uri.path()
+                );
                 return Status::unimplemented(text).into_http();
             }
         };

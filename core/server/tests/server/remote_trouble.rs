@@ -293,5 +293,7 @@ async fn what_is_no_call_of_etcds_is_not_passed_on() {
     let status = raft
         .cluster(cfgstore_proto::cfgstore::peer::v1::ClusterRequest {})
         .await;
-    assert_eq!(status.unwrap_err().code(), Code::Unimplemented);
+    let status = status.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().contains("ask a member of cfgstored"), "{status}");
 }
