@@ -66,6 +66,8 @@ step "clippy"                      cargo clippy --locked --workspace --all-targe
 step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --exclude cfgstore-tests
 step "build of the tests"          cargo test --locked --workspace --no-run
 step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
+step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
+    cargo test --locked -p cfgstore-client --no-fail-fast --test failover --test kv --test lock --test watch
 step "extension tests"             php-ext/run-tests.sh
 step "extension tests, assertions on" scripts/test-extension-debug.sh
 # Not beside another of these: PHP's runner leaves its files beside the tests.

@@ -196,7 +196,10 @@ pub(crate) fn advice(kind: ErrorKind) -> &'static str {
         ErrorKind::Denied => "; ask an administrator for the right",
         ErrorKind::TooLarge => "; store less under one key, or change fewer keys at once",
         ErrorKind::Exhausted => "; free space or wait, then try again",
-        ErrorKind::Unsupported => "; the server does not offer this",
+        ErrorKind::Unsupported => {
+            "; the server does not offer this: an etcd has none of the calls that cfgstore adds, and an old one lacks some of \
+             etcd's; ask members of cfgstored, or a newer etcd"
+        }
         ErrorKind::Corrupt => "; the cluster needs its operator",
         _ => "",
     }

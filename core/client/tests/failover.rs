@@ -5,9 +5,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{self, Mode};
-use cfgstore_client::{Address, ErrorKind, Options, PutOptions};
+use cfgstore_client::{Address, ErrorKind, LockOptions, Options, PutOptions, WatchOptions};
 use support::proxy::Proxy;
-use support::{Etcd, free_port, options_for, wait_until};
+use support::{Etcd, PATIENCE, free_port, options_for, wait_until};
 
 const PLAIN: PutOptions = PutOptions {
     if_revision: None,
@@ -55,6 +55,57 @@ fn nobody_there_is_certain_and_named() {
         began.elapsed() >= Duration::from_millis(100),
         "it was not tried again"
     );
+}
+
+/// Each member ends once, in turn, with everything that a client can have open.
+#[test]
+fn what_a_client_has_open_survives_the_end_of_any_member() {
+    let mut etcd = Etcd::start();
+    let client = blocking::Client::new(within(10_000, etcd.options()), Mode::BackgroundThread).unwrap();
+    let first = client.put("k", "before", &PLAIN).unwrap();
+    let mut watch = client
+        .watch(WatchOptions::prefix("k").from_revision(first))
+        .unwrap();
+    let ttl = LockOptions {
+        ttl: Duration::from_secs(60),
+        ..LockOptions::default()
+    };
+    let mut lock = client.lock("l", &ttl).unwrap();
+    let mut seen = vec![watch.next(Some(PATIENCE)).unwrap().unwrap().revision];
+    for round in 0..etcd.ports().len() {
+        let lost = etcd.lose(round);
+        let key = format!("k{round}");
+        // Whether a write that is cut off was made is for the caller to find out: here by asking for the key.
+        wait_until("a write with a member less", || {
+            let written = client.put(&key, "v", &if_absent());
+            written.is_ok() || client.get(&key).is_ok_and(|found| found.is_some())
+        });
+        let written = client.get(&key).unwrap().unwrap().mod_revision;
+        wait_until("the same of a deletion", || {
+            let deleted = client.delete(&key, Some(written));
+            deleted.is_ok() || client.get(&key).is_ok_and(|found| found.is_none())
+        });
+        while seen.len() < 3 + 2 * round {
+            match watch.next(Some(PATIENCE)) {
+                Ok(batch) => seen.push(batch.expect("a change in time").revision),
+                Err(error) => assert_eq!(error.kind, ErrorKind::Unavailable, "{error}"),
+            }
+        }
+        lock.check().unwrap();
+        etcd.bring_back(lost);
+    }
+    // The lock is a key, too, of which the watch sees nothing.
+    let of_keys = |revision: &i64| *revision != lock.token();
+    let expected: Vec<i64> = (first..).filter(of_keys).take(seen.len()).collect();
+    assert_eq!(seen, expected, "each change once, in order");
+    lock.release().unwrap();
+}
+
+fn if_absent() -> PutOptions {
+    PutOptions {
+        if_revision: Some(0),
+        ..PLAIN
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the tests share: a real etcd, and a proxy that breaks connections on purpose.
+//! What the tests share: a real etcd, or members of cfgstored, and a proxy that breaks connections on purpose.
 
 #![allow(dead_code, reason = "each test uses a part")]
 
@@ -18,112 +18,143 @@ use tempfile::TempDir;
 /// Longest that anything in these tests may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Names a `cfgstored` to run these tests against instead.
+/// Names a `cfgstored` to run these tests against instead …
 const OTHER_SERVER: &str = "CFGSTORE_TEST_CFGSTORED";
+/// … and of how many members; default: one.
+const MEMBERS: &str = "CFGSTORE_TEST_MEMBERS";
 
-/// Debian's etcd, one member, on free loopback ports, in a folder that goes with it.
+/// Debian's etcd, or the servers that the environment asks for, on free loopback ports, in folders that go with them.
 pub struct Etcd {
-    child: Child,
+    members: Vec<Member>,
     folder: TempDir,
+}
+
+struct Member {
+    child: Child,
     client_port: u16,
     peer_port: u16,
 }
 
 impl Etcd {
     pub fn start() -> Etcd {
+        let count = std::env::var(MEMBERS).map_or(1, |count| count.parse().expect("a number of members"));
         let folder = tempfile::tempdir().unwrap();
-        let (client_port, peer_port) = (free_port(), free_port());
-        let child = spawn(&folder, client_port, peer_port);
-        let etcd = Etcd {
-            child,
-            folder,
-            client_port,
-            peer_port,
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let member = |index: usize| Member {
+            child: spawn(&folder, &ports, index),
+            client_port: ports[index].0,
+            peer_port: ports[index].1,
         };
+        let members = (0..count).map(member).collect();
+        let etcd = Etcd { members, folder };
         etcd.wait_until_serving();
         etcd
     }
 
+    /// One member's port.
     pub fn port(&self) -> u16 {
-        self.client_port
+        self.members[0].client_port
+    }
+
+    /// All members' ports.
+    pub fn ports(&self) -> Vec<u16> {
+        self.members.iter().map(|member| member.client_port).collect()
     }
 
     pub fn options(&self) -> Options {
-        options_for(&[self.client_port])
+        options_for(&self.ports())
     }
 
     pub fn client(&self, mode: Mode) -> blocking::Client {
         blocking::Client::new(self.options(), mode).unwrap()
     }
 
-    /// SIGKILL.
+    /// SIGKILL, to all members.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.members.iter_mut().for_each(Member::kill);
     }
 
     /// Again on the same ports and data.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.folder, self.client_port, self.peer_port);
+        (0..self.members.len()).for_each(|index| self.run(index));
         self.wait_until_serving();
     }
 
+    /// SIGKILL to one member while the others go on; returns its index. Where there is only one, it comes back at once.
+    pub fn lose(&mut self, nth: usize) -> usize {
+        let index = nth % self.members.len();
+        self.members[index].kill();
+        if self.members.len() == 1 {
+            self.run(index);
+        }
+        index
+    }
+
+    /// Brings a member back that was lost, if it is not there already.
+    pub fn bring_back(&mut self, index: usize) {
+        if self.members.len() > 1 {
+            self.run(index);
+        }
+        self.wait_until_serving();
+    }
+
+    fn run(&mut self, index: usize) {
+        let ports: Vec<(u16, u16)> = (self.members.iter())
+            .map(|member| (member.client_port, member.peer_port))
+            .collect();
+        self.members[index].child = spawn(&self.folder, &ports, index);
+    }
+
     fn wait_until_serving(&self) {
-        let client = self.client(Mode::NoThread);
-        wait_until("etcd serves", || client.get("x").is_ok());
+        for member in &self.members {
+            let client = blocking::Client::new(options_for(&[member.client_port]), Mode::NoThread).unwrap();
+            wait_until("each member serves", || client.get("x").is_ok());
+        }
+    }
+}
+
+impl Member {
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
 impl Drop for Etcd {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for member in &mut self.members {
+            let _ = member.child.kill();
+            let _ = member.child.wait();
+        }
     }
 }
 
-fn spawn(folder: &TempDir, client_port: u16, peer_port: u16) -> Child {
-    if let Some(cfgstored) = std::env::var_os(OTHER_SERVER) {
-        return Command::new(cfgstored)
-            .arg("--data-dir")
-            .arg(folder.path().join("cfgstored"))
-            .args(["--listen-client-urls", &format!("http://127.0.0.1:{client_port}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-    }
-    let (client, peer) = (
-        format!("http://127.0.0.1:{client_port}"),
-        format!("http://127.0.0.1:{peer_port}"),
-    );
-    Command::new("etcd")
-        .args(["--name", "m", "--data-dir"])
-        .arg(folder.path().join("etcd"))
-        .args([
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-        ])
-        .args([
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-        ])
-        .args(["--initial-cluster", &format!("m={peer}")])
-        .args([
-            "--heartbeat-interval",
-            "20",
-            "--election-timeout",
-            "200",
-            "--log-level",
-            "error",
-        ])
+/// Member `index` of those with these ports for clients and peers. etcd and cfgstored take the same flags.
+fn spawn(folder: &TempDir, ports: &[(u16, u16)], index: usize) -> Child {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let (client, peer) = (url(ports[index].0), url(ports[index].1));
+    let (program, needed) = match std::env::var_os(OTHER_SERVER) {
+        Some(cfgstored) => (cfgstored, "the cfgstored to be tested"),
+        None => ("etcd".into(), "Debian's etcd-server"),
+    };
+    let members: Vec<String> = (ports.iter().enumerate())
+        .map(|(index, ports)| format!("m{index}={}", url(ports.1)))
+        .collect();
+    let mut command = Command::new(program);
+    command
+        .args(["--name", &format!("m{index}"), "--data-dir"])
+        .arg(folder.path().join(format!("m{index}")))
+        .args(["--listen-client-urls", &client])
+        .args(["--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer])
+        .args(["--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &members.join(",")])
+        .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
+        .args(["--log-level", "error"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("these tests need Debian's etcd-server")
+        .unwrap_or_else(|error| panic!("these tests need {needed}: {error}"))
 }
 
 pub fn options_for(ports: &[u16]) -> Options {
