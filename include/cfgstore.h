@@ -53,8 +53,14 @@
  *            touched. A watch goes on in both, each from where it was. Locks stay with the parent: in the child they
  *            are not held (CFGSTORE_LOCK_LOST), and releasing one there only frees the handle. A member inside the
  *            process (embedded:/dir) stays with the parent too: the child reaches it, as any other process may,
- *            while the parent lives, and cannot run one of its own (CFGSTORE_UNSUPPORTED). Do not fork while another thread is inside a function of this library; before
- *            exec(), nothing needs to be done, since every descriptor is close-on-exec.
+ *            while the parent lives, and cannot run one of its own (CFGSTORE_UNSUPPORTED). Do not fork while another
+ *            thread is inside a function of this library; before exec(), nothing needs to be done, since every
+ *            descriptor is close-on-exec.
+ * Restarts.  A store outlives its server: the next call connects anew, and starts the embedded store again if it may. A
+ *            call that was under way fails with CFGSTORE_UNAVAILABLE, a write that may have happened with that plus 100.
+ *            A watch goes on by itself where it was, without a gap, or says that what it missed is no longer known
+ *            (CFGSTORE_COMPACTED). A lock is lost with the agent or embedded store of this host that keeps it alive
+ *            (CFGSTORE_LOCK_LOST); the restart of a member elsewhere it outlives, within its ttl.
  * Panics.    None crosses this interface: a fault inside becomes CFGSTORE_INTERNAL.
  * Versions.  Structs of options begin with their size, so that a program and a library of different versions
  *            understand each other: start from the _INIT macro. Structs that the library hands out may get more
