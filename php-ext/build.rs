@@ -49,9 +49,11 @@ fn write_header(path: &Path) -> Result<(), Box<dyn Error>> {
         ..cbindgen::Config::default()
     };
     config.enumeration.rename_variants = cbindgen::RenameRule::QualifiedScreamingSnakeCase;
+    // Nothing of the ABI names it: its numbers go through as they are.
+    config.export.include = vec!["ErrorKind".into()];
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for name in ABI_FILES {
-        let file = format!("src/abi/{name}.rs");
+    let abi = ABI_FILES.map(|name| format!("src/abi/{name}.rs"));
+    for file in abi.into_iter().chain(["../core/client/src/error.rs".into()]) {
         println!("cargo:rerun-if-changed={file}");
         builder = builder.with_src(file);
     }
@@ -78,7 +80,9 @@ fn compile_c(out_dir: &Path) -> Result<(), Box<dyn Error>> {
         .extra_warnings(true)
         // The engine's own headers and callback types do not pass this one.
         .flag_if_supported("-Wno-unused-parameter")
-        .flag_if_supported("-Werror=implicit-function-declaration");
+        .flag_if_supported("-Werror=implicit-function-declaration")
+        // errors.c names a class for each kind of error.
+        .flag_if_supported("-Werror=switch");
     for folder in includes
         .split_whitespace()
         .filter_map(|flag| flag.strip_prefix("-I"))

@@ -53,7 +53,7 @@ static void free_client(zend_object *object)
 
 ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *key)
 {
-	cfg_throw_kind(CFG_NOT_FOUND, false, "key \"%s\" does not exist%s%s%s at revision " ZEND_LONG_FMT
+	cfg_throw_kind(ERROR_KIND_NOT_FOUND, false, "key \"%s\" does not exist%s%s%s at revision " ZEND_LONG_FMT
 		"; put it, or give get() a default",
 		ZSTR_VAL(key), ZSTR_LEN(scope->prefix) ? " below \"" : "", ZSTR_VAL(scope->prefix),
 		ZSTR_LEN(scope->prefix) ? "\"" : "", (zend_long) scope->source->revision);
@@ -301,7 +301,7 @@ ZEND_METHOD(Cfgstore_Client, __construct)
 		Z_PARAM_DOUBLE_OR_NULL(timeout, default_timeout)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!default_timeout && !(timeout >= 0 && timeout <= 86400)) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is %g; expected a number of seconds from 0 to 86400", timeout);
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "timeout is %g; expected a number of seconds from 0 to 86400", timeout);
 		return;
 	}
 	smart_str joined = {0};

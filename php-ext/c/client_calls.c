@@ -56,7 +56,7 @@ static bool check_condition(bool is_null, zend_long *if_revision, uint32_t argum
 	if (is_null) {
 		*if_revision = -1;
 	} else if (*if_revision < 0) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "argument #%u ($ifRevision) is " ZEND_LONG_FMT
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "argument #%u ($ifRevision) is " ZEND_LONG_FMT
 			"; expected a revision, or 0 for \"only if the key does not exist\"", argument, *if_revision);
 		return false;
 	}
@@ -133,7 +133,7 @@ static bool check_start(cfg_source *source, bool is_null, zend_long *from_revisi
 		}
 		*from_revision = (zend_long) source->revision + 1;
 	} else if (*from_revision < 1) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "fromRevision is " ZEND_LONG_FMT "; revisions begin at 1", *from_revision);
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "fromRevision is " ZEND_LONG_FMT "; revisions begin at 1", *from_revision);
 		return false;
 	}
 	return true;
@@ -156,7 +156,7 @@ ZEND_METHOD(Cfgstore_Client, watch)
 		return;
 	}
 	if (!endless && !(timeout >= 0)) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, or null to watch without end");
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, or null to watch without end");
 		return;
 	}
 	cfg_new_watch(return_value, owned_by(THIS_CLIENT()), prefix, !endless, timeout, from_revision);

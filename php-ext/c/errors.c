@@ -4,27 +4,37 @@
 
 static zend_class_entry *interface_ce, *base_ce, *encoding_ce;
 
-/* Index: the number of the client core's ErrorKind. */
-static const char *const class_names[] = {
-	NULL,
-	"KeyNotFoundException",
-	"ConflictException",
-	"InvalidArgumentException",
-	"TooLargeException",
-	"UnavailableException",
-	"TimeoutException",
-	"AccessDeniedException",
-	"CompactedException",
-	"LockLostException",
-	"ExhaustedException",
-	"CorruptException",
-	"NotSyncedException",
-	"UnsupportedException",
-	"CanceledException",
-	"InternalException",
-};
-#define KINDS (sizeof(class_names) / sizeof(*class_names))
-static zend_class_entry *classes[KINDS];
+/* The compiler refuses this when the client core has a kind that is missing here (-Werror=switch in build.rs). */
+static const char *class_name(enum ErrorKind kind)
+{
+	switch (kind) {
+		case ERROR_KIND_NOT_FOUND: return "KeyNotFoundException";
+		case ERROR_KIND_CONFLICT: return "ConflictException";
+		case ERROR_KIND_INVALID_ARGUMENT: return "InvalidArgumentException";
+		case ERROR_KIND_TOO_LARGE: return "TooLargeException";
+		case ERROR_KIND_UNAVAILABLE: return "UnavailableException";
+		case ERROR_KIND_TIMEOUT: return "TimeoutException";
+		case ERROR_KIND_DENIED: return "AccessDeniedException";
+		case ERROR_KIND_COMPACTED: return "CompactedException";
+		case ERROR_KIND_LOCK_LOST: return "LockLostException";
+		case ERROR_KIND_EXHAUSTED: return "ExhaustedException";
+		case ERROR_KIND_CORRUPT: return "CorruptException";
+		case ERROR_KIND_NOT_SYNCED: return "NotSyncedException";
+		case ERROR_KIND_UNSUPPORTED: return "UnsupportedException";
+		case ERROR_KIND_CANCELED: return "CanceledException";
+		case ERROR_KIND_INTERNAL: return "InternalException";
+	}
+	return NULL;
+}
+
+/* By the number of their kind; the numbers are consecutive, from 1. */
+static zend_class_entry *classes[32];
+
+static zend_class_entry *class_of(uint8_t kind)
+{
+	zend_class_entry *ce = kind < sizeof(classes) / sizeof(*classes) ? classes[kind] : NULL;
+	return ce ? ce : classes[ERROR_KIND_INTERNAL];
+}
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_is, 0, 0, _IS_BOOL, 0)
 ZEND_END_ARG_INFO()
@@ -92,8 +102,8 @@ void cfg_errors_register(void)
 	declare_flag(ZEND_STRL("retryable"));
 	declare_flag(ZEND_STRL("mayHaveHappened"));
 
-	for (size_t kind = 1; kind < KINDS; kind++) {
-		classes[kind] = register_leaf(class_names[kind]);
+	for (uint8_t kind = 1; class_name(kind); kind++) {
+		classes[kind] = register_leaf(class_name(kind));
 	}
 	encoding_ce = register_leaf("EncodingException");
 }
@@ -112,17 +122,16 @@ static void throw(zend_class_entry *ce, zend_string *message, bool retryable, bo
 
 void cfg_throw(const CoreError *error)
 {
-	zend_class_entry *ce = classes[error->kind > 0 && error->kind < KINDS ? error->kind : KINDS - 1];
-	throw(ce, zend_string_init((const char *) error->message, error->message_len, 0), error->retryable, error->maybe_committed);
+	throw(class_of(error->kind), zend_string_init((const char *) error->message, error->message_len, 0), error->retryable, error->maybe_committed);
 }
 
-void cfg_throw_kind(uint8_t kind, bool retryable, const char *format, ...)
+void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
 	zend_string *message = zend_vstrpprintf(0, format, arguments);
 	va_end(arguments);
-	throw(classes[kind], message, retryable, false);
+	throw(class_of(kind), message, retryable, false);
 }
 
 void cfg_throw_encoding(const char *format, ...)

@@ -38,11 +38,8 @@ static PHP_MSHUTDOWN_FUNCTION(cfgstore)
 
 static PHP_GSHUTDOWN_FUNCTION(cfgstore)
 {
-#if defined(ZTS) && defined(COMPILE_DL_CFGSTORE)
-	ZEND_TSRMLS_CACHE_UPDATE();
-#endif
-	cfg_sources_close();
-	cfg_graveyard_free();
+	cfg_sources_close(cfgstore_globals);
+	cfg_graveyard_free(&cfgstore_globals->graveyard);
 }
 
 /* All that a request pays which reads nothing. */

@@ -72,7 +72,7 @@ bool cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block)
 
 void cfg_block_bury(cfg_block *block);
 void cfg_graveyard_sweep(void);   /* at the start of a request only */
-void cfg_graveyard_free(void);
+void cfg_graveyard_free(cfg_graveyard *graveyard);
 bool cfg_graveyard_has_room(void);
 
 /* ---- scope.c: sources, scopes and slots, the hot path of every read ---- */
@@ -127,7 +127,6 @@ void cfg_source_pin(cfg_source *source);
 void cfg_source_unpin(cfg_source *source);
 void cfg_source_wrote(cfg_source *source, int64_t revision);
 void cfg_drop_counted_values(void);
-void cfg_sources_close(void);
 
 /* ---- module globals ---- */
 
@@ -141,6 +140,9 @@ ZEND_BEGIN_MODULE_GLOBALS(cfgstore)
 	cfg_lock *locks;           /* held by this request */
 	cfg_settings settings;
 ZEND_END_MODULE_GLOBALS(cfgstore)
+
+/* At a thread's end: of the thread that these are the globals of, which need not be the one that calls. */
+void cfg_sources_close(zend_cfgstore_globals *globals);
 
 ZEND_EXTERN_MODULE_GLOBALS(cfgstore)
 #define CFG_G(v) ZEND_MODULE_GLOBALS_ACCESSOR(cfgstore, v)
@@ -195,9 +197,8 @@ static zend_always_inline CoreBytes cfg_cstring(const char *string)
 
 void cfg_errors_register(void);
 void cfg_throw(const CoreError *error);
-/* Numbers of the client core's ErrorKind, for what the C part finds out by itself. */
-enum { CFG_NOT_FOUND = 1, CFG_INVALID_ARGUMENT = 3, CFG_UNAVAILABLE = 5, CFG_LOCK_LOST = 9 };
-void cfg_throw_kind(uint8_t kind, bool retryable, const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 3, 4);
+/* For what the C part finds out by itself. */
+void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 3, 4);
 void cfg_throw_encoding(const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 1, 2);
 
 /* ---- encode.c: from PHP values to stored bytes ---- */

@@ -74,10 +74,14 @@ static bool take_view(cfg_source *source)
 	}
 	if (is_stale(source)) {
 		unsettle(source);
-		cfg_throw_kind(CFG_UNAVAILABLE, true,
-			"the host agent has been silent for %.1f s, and cfgstore.on_stale is \"throw\" after %.1f s: "
+		char silent[64] = "was never heard";
+		if (source->newest.silent_ms != UINT64_MAX) {
+			snprintf(silent, sizeof(silent), "has been silent for %.1f s", (double) source->newest.silent_ms / 1000);
+		}
+		cfg_throw_kind(ERROR_KIND_UNAVAILABLE, true,
+			"the host agent %s, and cfgstore.on_stale is \"throw\" after %.1f s: "
 			"look after the agent, or set cfgstore.on_stale=serve to read the last known configuration",
-			(double) source->newest.silent_ms / 1000, CFG_G(settings).stale_after);
+			silent, CFG_G(settings).stale_after);
 		return false;
 	}
 	settle(source);
@@ -261,7 +265,6 @@ static void free_scope(cfg_scope *scope)
 	zend_hash_destroy(&scope->slots);
 	zend_string_release_ex(scope->prefix, 1);
 	pefree(scope, 1);
-	CFG_G(scope_count)--;
 }
 
 static void free_source(cfg_source *source)
@@ -285,6 +288,7 @@ static void evict_idle(void)
 			} else {
 				*at = scope->next;
 				free_scope(scope);
+				CFG_G(scope_count)--;
 			}
 		}
 		if (source->scopes) {
@@ -331,16 +335,29 @@ cfg_scope *cfg_scope_default(CoreError *error)
 	return CFG_G(default_scope);
 }
 
-void cfg_sources_close(void)
+/* At once: no variable is left that could hold the value, and the graveyard at hand may be another thread's. */
+static int free_block(zval *element)
 {
-	for (cfg_source *source = CFG_G(sources), *next_source; source; source = next_source) {
+	cfg_slot *slot = Z_PTR_P(element);
+	if (slot->block) {
+		pefree(slot->block, 1);
+		slot->block = NULL;
+		ZVAL_UNDEF(&slot->value);
+	}
+	return ZEND_HASH_APPLY_KEEP;
+}
+
+void cfg_sources_close(zend_cfgstore_globals *globals)
+{
+	for (cfg_source *source = globals->sources, *next_source; source; source = next_source) {
 		next_source = source->next;
 		for (cfg_scope *scope = source->scopes, *next; scope; scope = next) {
 			next = scope->next;
+			zend_hash_apply(&scope->slots, free_block);
 			free_scope(scope);
 		}
 		free_source(source);
 	}
-	CFG_G(sources) = NULL;
-	CFG_G(default_scope) = NULL;
+	globals->sources = NULL;
+	globals->default_scope = NULL;
 }

@@ -75,7 +75,7 @@ cfg_consistency cfg_effective_consistency(void)
 static zend_result refuse(const zend_ini_entry *entry, const zend_string *value, int stage, const char *expected)
 {
 	if (stage == ZEND_INI_STAGE_RUNTIME && EG(current_execute_data)) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "%s cannot be \"%s\": expected %s",
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "%s cannot be \"%s\": expected %s",
 			ZSTR_VAL(entry->name), ZSTR_VAL(value), expected);
 	} else {
 		zend_error(stage == ZEND_INI_STAGE_STARTUP ? E_CORE_WARNING : E_WARNING,

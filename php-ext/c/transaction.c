@@ -44,7 +44,7 @@ void cfg_new_transaction(zval *result, cfg_owner owner)
 static bool is_open(const transaction_object *transaction)
 {
 	if (!transaction->core) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "the transaction was committed before; begin another");
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "the transaction was committed before; begin another");
 	}
 	return transaction->core != NULL;
 }

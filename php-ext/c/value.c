@@ -214,9 +214,9 @@ void cfg_graveyard_sweep(void)
 	}
 }
 
-void cfg_graveyard_free(void)
+void cfg_graveyard_free(cfg_graveyard *graveyard)
 {
-	while (CFG_G(graveyard).first) {
-		free_first(&CFG_G(graveyard));
+	while (graveyard->first) {
+		free_first(graveyard);
 	}
 }

@@ -214,7 +214,7 @@ static ZEND_METHOD(Subscription, next)
 		Z_PARAM_DOUBLE(timeout)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!(timeout >= 0)) {
-		cfg_throw_kind(CFG_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, 0.0 to take only what has arrived");
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "timeout is negative; expected seconds, 0.0 to take only what has arrived");
 		return;
 	}
 	/* Not waiting must not depend on a clock. */
@@ -232,7 +232,7 @@ static ZEND_METHOD(Subscription, stream)
 	}
 	php_stream *stream = cfg_stream_open(descriptor);
 	if (!stream) {
-		cfg_throw_kind(CFG_UNAVAILABLE, true, "cannot open a stream: %s", strerror(errno));
+		cfg_throw_kind(ERROR_KIND_UNAVAILABLE, true, "cannot open a stream: %s", strerror(errno));
 		return;
 	}
 	php_stream_to_zval(stream, return_value);
