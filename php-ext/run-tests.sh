@@ -31,6 +31,10 @@ for argument; do
         --valgrind)
             options+=(-m --set-timeout 600 -d pcre.jit=0)
             export CFGSTORE_VALGRIND=1
+            # Before the real one in PATH, where the runner looks.
+            CFGSTORE_REAL_VALGRIND=$(command -v valgrind) || { echo "run-tests: no valgrind; install it" >&2; exit 2; }
+            export CFGSTORE_REAL_VALGRIND
+            mkdir "$folder/bin" && ln -s "$PWD/valgrind.sh" "$folder/bin/valgrind" && PATH=$folder/bin:$PATH
             export VALGRIND_OPTS="--trace-children-skip=*/cfgstored,*/php*-fpm* --num-callers=30 --vgdb=no" ;;
         *) tests+=("$argument") ;;
     esac
