@@ -37,7 +37,8 @@ echo failure(function () use ($client) { $client['bad'] = ['b' => NAN]; }), "\n"
 check('nothing was written', !$client->has('bad'));
 json_decode('{'); $client->put('fine', 1); check('json_last_error() stays', json_last_error() === JSON_ERROR_SYNTAX);
 $list = [1, 2]; $mutator = new class($list) implements JsonSerializable { function __construct(public array &$l) {} function jsonSerialize(): mixed { $this->l = []; return 1; } };
-$list = [&$list2, $mutator, 3]; $client->put('mutated', $list); check('jsonSerialize() that writes to the value', true);
+$list = [&$list2, $mutator, 3]; $client->put('mutated', $list);
+check('jsonSerialize() that writes to the value', $list === [] && $client->get('mutated') === [null, 1, 3]);
 ?>
 --EXPECT--
 ok - point
