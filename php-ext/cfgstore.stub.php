@@ -36,6 +36,12 @@ namespace Cfgstore {
      * `$client['key']` reads, `isset()` asks (false for null, as with arrays), assigning puts, `unset()` deletes. Stored
      * values are not changed in place: `$client['a']['b'] = 1` is an Error.
      *
+     * While the store is away or restarts, reads go on with what is known; a write that was under way says whether it may have
+     * happened, watches go on by themselves without a gap, and locks are lost with the agent that kept them. A forked child
+     * may use what its parent opened: it reads the same memory and connects anew; locks stay with the parent.
+     *
+     * Keys are bytes, UTF-8 or not: 1 to 65,536 of them, the prefix included.
+     *
      * Values are JSON: arrays, strings, integers, floats, booleans and null come back as they were put, objects as arrays.
      * Stored bytes that are not JSON come back as a string.
      */
@@ -112,13 +118,14 @@ namespace Cfgstore {
          *
          * @throws Exception\EncodingException          The value has no JSON form; the message names the place in it.
          * @throws Exception\ConflictException          The key is not at $ifRevision.
-         * @throws Exception\TooLargeException          Key or value is over the limit.
+         * @throws Exception\TooLargeException          The key, with its prefix, has more than 65,536 bytes, or the request (key and
+         *                                              value) more than 1.5 MiB, unless the members' --max-request-bytes is another.
          * @throws Exception\InvalidArgumentException   The key is empty.
          * @throws Exception\UnavailableException       Nobody could be reached, or started. mayHaveHappened() says whether the write may
          *                                              have happened, here and below.
          * @throws Exception\TimeoutException           No answer in time.
          * @throws Exception\AccessDeniedException      This process may not use the socket.
-         * @throws Exception\ExhaustedException         A quota or the disk is full.
+         * @throws Exception\ExhaustedException         The store's quota (2 GiB, history included) or the disk is full.
          */
         public function put(string $key, mixed $value, ?int $ifRevision = null): int {}
 
@@ -149,7 +156,8 @@ namespace Cfgstore {
          *                                 nothing falls between a read and the watch.
          *
          * @throws Exception\ExceptionInterface  As get() without $fromRevision. While looping: CompactedException (history before
-         *                                       $fromRevision is gone: read again, then watch), UnavailableException (nobody was
+         *                                       $fromRevision is gone, of which an embedded store keeps 10,000 revisions, or
+         *                                       less of large values: read again, then watch), UnavailableException (nobody was
          *                                       ever reached), and what else a server refuses.
          */
         public function watch(string $prefix = '', ?float $timeout = null, ?int $fromRevision = null): Watch {}
@@ -168,7 +176,7 @@ namespace Cfgstore {
          * process dies, however it dies.
          *
          * @param string $name Below the client's prefix; locks are no keys of the configuration.
-         * @param float  $ttl  Seconds for which the lock outlives a host that dies without a word.
+         * @param float  $ttl  Seconds for which the lock outlives a host that dies without a word; rounded up, to 2 at least.
          * @param float  $wait Seconds to wait while another has it; 0.0: not at all, INF: for ever.
          *
          * @throws Exception\TimeoutException          Another has it.
@@ -367,7 +375,8 @@ namespace Cfgstore {
     }
 
     /**
-     * Conditions and writes that happen all together, or not at all.
+     * Conditions and writes that happen all together, or not at all: at most 128 of either, in a request of 1.5 MiB, unless the
+     * members' --max-txn-ops and --max-request-bytes are others. A key is written once at most.
      */
     final class Transaction
     {
