@@ -470,21 +470,18 @@ fn transfers(
     peers: &[(String, &PeerStats)],
     stats: fn(&PeerStats) -> &TransferStats,
 ) {
-    type Count = fn(&TransferStats) -> u64;
-    let succeeded: Count = |stats| stats.succeeded;
-    let failed: Count = |stats| stats.failed;
-    let in_progress: Count = |stats| stats.in_progress;
-    for (what, kind, which, count) in [
-        ("success", "counter", "that went well", succeeded),
-        ("failures", "counter", "that failed", failed),
-        ("inflights_total", "gauge", "that are under way", in_progress),
-    ] {
+    let mut family = |what, kind, which, count: fn(&TransferStats) -> u64| {
         let name = format!("etcd_network_snapshot_{way}_{what}");
         page.family(&name, kind, &format!("Transfers of snapshots {which}."));
         for (id, peer) in peers {
             page.sample(&name, &[(label, id)], count(stats(peer)));
         }
-    }
+    };
+    family("success", "counter", "that went well", |stats| stats.succeeded);
+    family("failures", "counter", "that failed", |stats| stats.failed);
+    family("inflights_total", "gauge", "that are under way", |stats| {
+        stats.in_progress
+    });
     let name = format!("etcd_network_snapshot_{way}_total_duration_seconds");
     page.family(&name, "histogram", "How long transfers of snapshots took.");
     for (id, peer) in peers {
