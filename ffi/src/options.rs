@@ -9,7 +9,7 @@ use cfgstore_client::{MAX_KEY_BYTES, Options, Result};
 
 use crate::boundary::{bytes, invalid, text};
 
-/// Whether to start cfgstored when the address is the embedded store and nothing answers.
+/// Whether to start cfgstored when the address is the embedded store, or an agent, and nothing answers.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum cfgstore_autostart_t {
@@ -33,7 +33,12 @@ pub struct cfgstore_options_t {
     ///   there when nothing answers;
     /// - "unix:///run/cfgstore/cfgstore.sock": the agent or member behind that socket;
     /// - "http://a:2379,http://b:2379": those members of a cluster, of cfgstore or of etcd. The scheme and the port
-    ///   2379 may be left out;
+    ///   2379 may be left out. A call that one of them does not answer is made to another, where that is safe. This
+    ///   process keeps its locks alive itself, so one that it leaves behind when it is killed is held until its time to
+    ///   live is over;
+    /// - "agent:http://a:2379,http://b:2379": the same members, through one agent for all processes of this host, which
+    ///   is cfgstored, in a folder of its own below the data folder. It is started there when nothing answers, as the
+    ///   embedded store is. It keeps locks alive, and frees one at once when the process that took it ends;
     /// - "embedded:/dir": a member that runs inside this process, on threads of its own, with its files in that
     ///   folder (an absolute path), which is created if need be. The stores that a process opens on one folder
     ///   share one member, which ends when the last of them, with their watches and locks, is closed. Meanwhile other
@@ -47,8 +52,8 @@ pub struct cfgstore_options_t {
     pub prefix: *const c_char,
     /// Its length in bytes.
     pub prefix_length: usize,
-    /// Data folder of the embedded store. Default: $CFGSTORE_DATA_DIR; else /var/lib/cfgstore if it exists or the
-    /// user is root; else $XDG_DATA_HOME/cfgstore; else $HOME/.local/share/cfgstore.
+    /// Data folder of the embedded store, and of agents that this program starts. Default: $CFGSTORE_DATA_DIR; else
+    /// /var/lib/cfgstore if it exists or the user is root; else $XDG_DATA_HOME/cfgstore; else $HOME/.local/share/cfgstore.
     pub data_dir: *const c_char,
     /// Its length in bytes.
     pub data_dir_length: usize,

@@ -27,9 +27,11 @@ use crate::errors::IntoPython;
 ///
 /// address: whom to talk to. "" is the embedded store of this host, started when nothing answers; "unix:///path" is
 /// the agent or member behind that socket; "http://a:2379,http://b:2379" are members of a cluster, of cfgstore or of
-/// etcd; "embedded:/dir" is a member inside this process, with its files in that folder, which ends when the last
+/// etcd: this process keeps its locks alive itself, so one that it leaves behind when it is killed is held until its ttl
+/// is over; "agent:http://a:2379,http://b:2379" are the same members through one agent for all processes of this host,
+/// started when nothing answers, which frees a lock at once when the process that took it ends; "embedded:/dir" is a member inside this process, with its files in that folder, which ends when the last
 /// client, watch and lock on it is closed. prefix: put before every key, taken off keys in results. data_dir: folder
-/// of the embedded store. cfgstored: the binary to start. client_name: stated to servers, unverified, for logs.
+/// of the embedded store, and of agents that are started. cfgstored: the binary to start. client_name: stated to servers, unverified, for logs.
 /// call_timeout: bound of one whole call; connect_timeout: of one attempt to connect; start_timeout: of the
 /// start of an embedded store; all in seconds.
 ///
