@@ -354,4 +354,6 @@ impl Inner {
 #[cfg(test)]
 mod cluster_tests;
 #[cfg(test)]
+mod install_tests;
+#[cfg(test)]
 mod tests;

@@ -175,6 +175,12 @@ impl SimDisk {
         self.lock().cut_at = Some(operation);
     }
 
+    /// Whether power has gone off.
+    pub(crate) fn is_cut(&self) -> bool {
+        let state = self.lock();
+        state.cut_at.is_some_and(|cut| state.operations >= cut)
+    }
+
     /// The operation with this number fails.
     pub(crate) fn fail_at(&self, operation: u64) {
         self.lock().fail_at = Some(operation);

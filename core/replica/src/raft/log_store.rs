@@ -339,9 +339,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             memory.durable_next = memory.durable_next.min(next);
             memory.truncations += 1;
         }
-        // What follows is ordered behind it, so nothing can become durable that contradicts it.
-        self.writer.submit(vec![Record::TruncateAfter(after)], None);
-        Ok(())
+        // Other records are ordered behind it, but a snapshot that contradicts what is truncated is not: a start that found
+        // both could not go on.
+        self.submit_and_wait(vec![Record::TruncateAfter(after)]).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
