@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
-cargo build --locked -p cfgstore-php -p cfgstore-server
+# As the tests are built, so that nothing is compiled twice.
+cargo build --locked --workspace --lib --bins --tests
 folder=$target/debug/shipped
 mkdir -p "$folder"
 install -m 755 "$target/debug/libcfgstore_php.so" "$folder/cfgstore.so"

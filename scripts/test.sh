@@ -67,7 +67,7 @@ step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --lo
 step "build of the tests"          cargo test --locked --workspace --no-run
 step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
 step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
-    cargo test --locked -p cfgstore-client --no-fail-fast --test failover --test kv --test lock --test watch
+    scripts/test-package.py cfgstore-client failover kv lock watch
 step "extension tests"             php-ext/run-tests.sh
 step "extension tests, assertions on" scripts/test-extension-debug.sh
 # Not beside another of these: PHP's runner leaves its files beside the tests.
@@ -76,7 +76,7 @@ step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
 step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
 join "extension tests under valgrind"
-step "whole-system tests"          cargo test --locked -p cfgstore-tests --no-fail-fast -- --test-threads=1
+step "whole-system tests"          scripts/test-package.py cfgstore-tests -- --test-threads=1
 step "deployment guide"            scripts/test-guides.py
 step "demo"                        scripts/test-demo.sh
 step "demo against an etcd"        scripts/test-demo-endpoints.sh

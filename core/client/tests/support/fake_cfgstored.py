@@ -3,7 +3,7 @@
 
 Its behaviour is in the file `fake` of the data folder, one word; without it, it serves:
   slow     serves after a second
-  silent   takes the folder, and never serves
+  silent   takes the folder, says so by the file `taken`, and never serves
   fails    logs an error and ends
 """
 import fcntl, json, os, signal, socket, sys, time
@@ -43,6 +43,7 @@ except FileNotFoundError:
 if behaviour == "fails":
     sys.exit("first line\nthe log is damaged at offset 17\n")
 if behaviour == "silent":
+    open(in_folder("taken"), "w").close()
     time.sleep(600)
 if behaviour == "slow":
     time.sleep(1)

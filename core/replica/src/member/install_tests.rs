@@ -18,7 +18,7 @@ use crate::fatal::FatalHook;
 use crate::identity::Identity;
 use crate::peer::link::Peers;
 use crate::position::Position;
-use crate::raft::codec::BatchBuilder;
+use crate::raft::codec::{BatchBuilder, merge};
 use crate::raft::types::{Batch, BatchOrigin, Entry, from_wal_id, from_wal_vote, new_entry};
 use crate::snapshot::SnapshotDir;
 use crate::transfer;
@@ -126,7 +126,10 @@ impl Leader {
     }
 
     fn entry(&self, index: u64) -> Entry {
-        new_entry(self.log_id(index), EntryPayload::Normal(batch(index)))
+        new_entry(
+            self.log_id(index),
+            EntryPayload::Normal(merge(vec![batch(index)])),
+        )
     }
 
     async fn append(

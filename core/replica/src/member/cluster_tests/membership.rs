@@ -443,13 +443,18 @@ async fn a_snapshot_that_is_damaged_when_it_is_needed_is_replaced() {
     everything_is_there(&cluster, acknowledged).await;
     assert_eq!(cluster.member(away).stats().snapshots_installed, 1);
     let leader = cluster.leader().await;
-    let sent = cluster.member(leader).stats().peers;
-    let sent = sent.iter().find(|peer| peer.id == id(&cluster, away)).unwrap();
-    assert_eq!(
-        (sent.snapshots_sent.succeeded, sent.snapshots_sent.in_progress),
-        (1, 0)
-    );
-    assert!(sent.snapshots_sent.failed > 0);
+    let to_it = || {
+        let mut peers = cluster.member(leader).stats().peers;
+        peers.retain(|peer| peer.id == id(&cluster, away));
+        peers.remove(0).snapshots_sent
+    };
+    wait_for("the answer that the snapshot is installed", || async {
+        (to_it().in_progress == 0).then_some(())
+    })
+    .await;
+    let sent = to_it();
+    assert_eq!(sent.succeeded, 1);
+    assert!(sent.failed > 0);
     // It is kept for whoever wants to know what happened to the disk.
     let aside = |path: &std::path::Path| path.with_extension("snap.damaged");
     let mut newest = damaged.iter().filter(|(number, _)| *number == leader);
