@@ -273,12 +273,16 @@ impl Source {
         if missing.kind != ErrorKind::NotSynced {
             return Err(missing);
         }
-        let told = self.ask_agent(timeout)?.map(|agent| agent.mirror_dir);
+        let agent = self.ask_agent(timeout)?;
         if let Ok(reader) = Reader::open(path) {
             return Ok(reader);
         }
         // The agent behind a socket of another name keeps its mirror elsewhere.
-        let told = told.filter(|told| !told.as_os_str().is_empty()).ok_or(missing)?;
+        let told = match agent {
+            Some(agent) if !agent.mirror_dir.as_os_str().is_empty() => agent.mirror_dir,
+            Some(agent) if !agent.trouble.is_empty() => return Err(agent_says(missing, &agent.trouble)),
+            Some(_) | None => return Err(missing),
+        };
         let reader = Reader::open(&told).map_err(|error| from_mirror(&error))?;
         self.place = told;
         Ok(reader)
@@ -322,7 +326,7 @@ impl Source {
             && let Ok(Some(agent)) = self.ask_agent(LONGEST_QUESTION)
             && !agent.trouble.is_empty()
         {
-            error.message = format!("{}; its agent says: {}", error.message, agent.trouble);
+            error = agent_says(error, &agent.trouble);
         }
         error
     }
@@ -422,6 +426,11 @@ fn silent_ms(reader: &Reader) -> u64 {
     reader
         .heartbeat_age()
         .map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn agent_says(mut error: Error, trouble: &str) -> Error {
+    error.message = format!("{}; its agent says: {trouble}", error.message);
+    error
 }
 
 fn no_reader() -> Error {

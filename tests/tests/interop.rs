@@ -1,6 +1,6 @@
 //! One store, every way in: PHP, cfgctl and a stock etcdctl read and write the same configuration.
 
-use cfgstore_tests::{Host, Process};
+use cfgstore_tests::{Host, Port, Process};
 use std::process::Command;
 
 #[test]
@@ -112,4 +112,27 @@ fn cfgctl_runs_a_command_under_a_lock() {
         .status()
         .expect("cfgctl");
     assert_eq!(status.code(), Some(7), "the command's own exit code");
+}
+
+#[test]
+fn a_member_of_a_cluster_serves_php_on_its_host_from_the_first_read_on() {
+    let host = Host::new();
+    let (client, peer) = (Port::free(), Port::free());
+    let url = |port: &Port| format!("http://127.0.0.1:{}", port.number());
+    let _server = host.cfgstored(&[
+        "--listen-client-urls",
+        &url(&client),
+        "--listen-peer-urls",
+        &url(&peer),
+        "--initial-cluster",
+        &format!("default={}", url(&peer)),
+    ]);
+    host.etcdctl(&["put", "theme", r#""dark""#]);
+    let mirror = host.data_dir().join("mirror");
+    assert!(!mirror.exists(), "nobody has read yet");
+    let read = r#"echo (new Cfgstore\Client())->get('theme');"#;
+    assert_eq!(host.php_code(read), "dark");
+    assert!(mirror.exists());
+    host.etcdctl(&["put", "theme", r#""light""#]);
+    assert_eq!(host.php_code(read), "light");
 }
