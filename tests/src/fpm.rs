@@ -126,6 +126,10 @@ impl Fpm {
                 .and_then(|mut connection| connection.get("/ping.php"))
                 .is_ok_and(|r| r.status == 200)
         });
+        // The first worker answers before the last is forked.
+        wait_until("all workers to be there", || {
+            fpm.workers().len() == options.workers
+        });
         fpm
     }
 
