@@ -115,6 +115,12 @@ fn first_members(config: &MemberConfig) -> Result<(Identity, BTreeMap<u64, Membe
         })
     };
     let life = random()?;
+    // A restored state begins with a membership that names this member.
+    let identity = |owner| Identity {
+        owner,
+        life,
+        since: Some(0),
+    };
     match &config.bootstrap {
         Bootstrap::Alone => {
             let owner = Owner {
@@ -128,14 +134,7 @@ fn first_members(config: &MemberConfig) -> Result<(Identity, BTreeMap<u64, Membe
                 life,
                 ..MemberNode::default()
             };
-            Ok((
-                Identity {
-                    owner,
-                    life,
-                    since: Some(0),
-                },
-                BTreeMap::from([(owner.member_id, node)]),
-            ))
+            Ok((identity(owner), BTreeMap::from([(owner.member_id, node)])))
         }
         Bootstrap::New { members, token } => {
             let cluster = InitialCluster::new(config, members, token)?;
@@ -143,14 +142,7 @@ fn first_members(config: &MemberConfig) -> Result<(Identity, BTreeMap<u64, Membe
                 cluster_id: cluster.cluster_id,
                 member_id: cluster.member_id,
             };
-            Ok((
-                Identity {
-                    owner,
-                    life,
-                    since: Some(0),
-                },
-                cluster.members,
-            ))
+            Ok((identity(owner), cluster.members))
         }
         Bootstrap::Existing { .. } => Err(OpenError::Config(ConfigError {
             setting: "bootstrap",

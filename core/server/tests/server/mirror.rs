@@ -9,7 +9,7 @@ use cfgstore_proto::cfgstore::v1::StatusRequest;
 use cfgstore_proto::cfgstore::v1::agent_client::AgentClient;
 use cfgstore_proto::etcdserverpb::PutRequest;
 use cfgstore_proto::etcdserverpb::kv_client::KvClient;
-use cfgstore_server::{ListenAddress, MirrorUse, Server};
+use cfgstore_server::{Config, ListenAddress, MirrorUse, Server};
 use tonic::transport::Channel;
 
 use crate::common::{TestServer, config_in, eventually};
@@ -135,12 +135,18 @@ async fn is_found_through_the_link_and_goes_on_after_a_restart() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Settings of a server whose mirror is found through the link, as it is by those who ask for it.
+fn on_demand_in(dir: &tempfile::TempDir) -> Config {
+    let mut config = config_in(dir);
+    config.mirror_dir = None;
+    config.mirror_use = MirrorUse::OnDemand;
+    config
+}
+
 #[tokio::test]
 async fn on_demand_it_is_kept_from_the_first_question_on() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config_in(&dir);
-    config.mirror_dir = None;
-    config.mirror_use = MirrorUse::OnDemand;
+    let mut config = on_demand_in(&dir);
     config.listen = vec![ListenAddress::parse("http://127.0.0.1:0").unwrap()];
     let link = config.data_dir.join("mirror");
     let server = Server::start(config.clone()).await.unwrap();
@@ -183,9 +189,7 @@ async fn on_demand_it_is_kept_from_the_first_question_on() {
 #[tokio::test]
 async fn on_demand_it_says_why_it_cannot_be_opened_and_tries_again() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config_in(&dir);
-    config.mirror_dir = None;
-    config.mirror_use = MirrorUse::OnDemand;
+    let config = on_demand_in(&dir);
     let link = config.data_dir.join("mirror");
     let server = Server::start(config).await.unwrap();
     // In the way of the link.
