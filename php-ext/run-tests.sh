@@ -20,7 +20,8 @@ done
 
 folder=$(mktemp -d) && chmod 755 "$folder"
 export CFGSTORE_TEST_DIR=$folder CFGSTORE_DATA_DIR=$folder/store
-trap '../scripts/stop-store.sh "$folder"/*; rm -rf "$folder"' EXIT
+scripts=$(cd ../scripts && pwd)
+trap '"$scripts/stop-store.sh" "$folder"/*; rm -rf "$folder"' EXIT
 
 options=(-n -q --show-diff -j"$(nproc)" --set-timeout 120
     -d "extension=$CFGSTORE_SO" -d "cfgstore.cfgstored=$CFGSTORED" -d "cfgstore.timeout=20")
@@ -41,9 +42,12 @@ for argument; do
 done
 [ ${#tests[@]} -gt 0 ] || tests=(tests)
 
-# The runner writes beside itself.
-cp "$runner" "$folder/run-tests.php"
-"$TEST_PHP_EXECUTABLE" -n "$folder/run-tests.php" "${options[@]}" "${tests[@]}" 2>&1 | tee "$folder/output"
+# The runner writes beside itself and beside the tests, so that two runs at a time need a copy each.
+mkdir "$folder/copy"
+cp -r tests cfgstore.stub.php "$folder/copy"
+cp "$runner" "$folder/copy/run-tests.php"
+cd "$folder/copy"
+"$TEST_PHP_EXECUTABLE" -n run-tests.php "${options[@]}" "${tests[@]}" 2>&1 | tee "$folder/output"
 count() { sed -n "s/^Tests $1 *: *\([0-9]*\).*/\1/p" "$folder/output" | head -1; }
 passed=$(count passed) failed=$(count failed) leaked=$(count leaked) skipped=$(count skipped)
 # A test that can't run here proves nothing.

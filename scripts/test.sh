@@ -11,7 +11,10 @@ fi
 scripts/setup.sh test || exit 1
 export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build CFGSTORE_FOREIGN_DIR=$PWD/target/foreign
 target=${CARGO_TARGET_DIR:-$PWD/target}
-logs=$target/test-logs
+# Shorter to build, for once.
+export CARGO_INCREMENTAL=0
+logs=$target/test-logs checked=$target/debug/checked
+export CFGSTORE_TEST_PROGRAMS=$checked/programs.json
 mkdir -p "$logs"
 passed=0 failed=0 started=$SECONDS
 
@@ -43,43 +46,60 @@ step() {
     report "$name" "$ok" $((SECONDS - from))
 }
 
-# beside NAME COMMAND…: the same in the background, for what mostly waits; `join` reports it
-declare -A beside_pid beside_from
+# beside AFTER NAME COMMAND…: the same in the background, at low priority, once the background step AFTER has ended (-: at once).
+# The machine's cores are never idle so, and what runs in the foreground hardly notices. `join` waits and reports.
+declare -A beside_pid
 beside() {
-    local name=$1
-    shift
-    beside_from[$name]=$SECONDS
-    "$@" >"$logs/${name// /-}.log" 2>&1 </dev/null &
+    local after=$1 name=$2 log="$logs/${2// /-}.log"
+    local before=${beside_pid[$after]:-}
+    shift 2
+    (
+        [ -z "$before" ] || tail --pid="$before" -f /dev/null
+        from=$SECONDS
+        nice -n 19 "$@" >"$log" 2>&1 </dev/null
+        ok=$?
+        echo $((SECONDS - from)) >"$log.seconds"
+        exit $ok
+    ) &
     beside_pid[$name]=$!
 }
 join() {
     local name=$1 ok=1
     printf '%-44s' "$name …"
     wait "${beside_pid[$name]}" || ok=0
-    report "$name" "$ok" $((SECONDS - beside_from[$name]))
+    report "$name" "$ok" "$(cat "$logs/${name// /-}.log.seconds")"
 }
 
 step "format"                      cargo fmt --all --check
 step "dependency audit"            python3 scripts/audit.py
 step "release build"               scripts/build.sh build
-step "clippy"                      cargo clippy --locked --workspace --all-targets -- -D warnings
-step "documentation"               env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --exclude cfgstore-tests
-step "build of the tests"          cargo test --locked --workspace --no-run
-step "unit and property tests"     cargo test --locked --workspace --exclude cfgstore-tests --no-fail-fast
-step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
-    scripts/test-package.py cfgstore-client failover kv lock watch
+
+# Cargo locks its target folder, so what uses it goes one after the other, and what runs in the foreground does without cargo.
+beside - "build of the tests"      scripts/build-tests.sh "$checked"
+beside "build of the tests" "build of foreign clients" scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
+beside "build of foreign clients" "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+beside "clippy" "documentation"    env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --exclude cfgstore-tests
+beside "documentation" "documentation tests" cargo test --locked --workspace --doc
 step "extension tests"             php-ext/run-tests.sh
-step "extension tests, assertions on" scripts/test-extension-debug.sh
-# Not beside another of these: PHP's runner leaves its files beside the tests.
-beside "extension tests under valgrind" php-ext/run-tests.sh --valgrind
-step "python tests"                scripts/test-python.sh
 step "php examples"                scripts/test-examples.sh
-step "build of foreign clients"    scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
-join "extension tests under valgrind"
-step "whole-system tests"          scripts/test-package.py cfgstore-tests -- --test-threads=1
+step "python tests"                scripts/test-python.sh
 step "deployment guide"            scripts/test-guides.py
 step "demo"                        scripts/test-demo.sh
 step "demo against an etcd"        scripts/test-demo-endpoints.sh
+
+join "build of the tests"
+beside - "extension tests under valgrind" php-ext/run-tests.sh --valgrind
+step "extension tests, assertions on" env CFGSTORE_BUILD_DIR="$checked" php-ext/run-tests.sh
+step "unit and property tests"     scripts/test-package.py --except cfgstore-tests
+step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
+    scripts/test-package.py cfgstore-client failover kv lock watch
+join "build of foreign clients"
+# Its tests measure, so that nothing but lints is beside them.
+join "extension tests under valgrind"
+step "whole-system tests"          scripts/test-package.py cfgstore-tests -- --test-threads=1
+join "clippy"
+join "documentation"
+join "documentation tests"
 
 echo
 echo "took $((SECONDS - started)) s"

@@ -1,0 +1,65 @@
+<?php
+require __DIR__ . '/setup.inc';
+$client = client();
+$client->put('a', 'value');
+$good = $client->status()->mirrorDir;
+$folder = getenv('CFGSTORE_TEST_DIR') . '/mirror_bad';
+function copy_of(string $good, string $folder): string {
+    @mkdir($folder); chmod($folder, 0750);
+    array_map('unlink', glob("$folder/*"));
+    // The publisher goes on meanwhile: take a set of files that belong together.
+    await('a copy', function () use ($good, $folder) {
+        foreach (scandir($good) as $name) { if (is_file("$good/$name") && $name !== 'lock') { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
+        return read($folder) === 'value';
+    });
+    return $folder;
+}
+function read(string $folder): mixed {
+    static $n = 0;
+    $n++;
+    return trim(php("try { var_export((new Cfgstore\\Client(prefix: '/mirror_bad/', timeout: 1.0))->get('a')); } catch (Throwable \$e) { echo preg_replace('/.*Exception.(\\w+)/', '$1', get_class(\$e)), ': ', \$e->getMessage(); }",
+        ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0, 'cfgstore.data_dir' => getenv('CFGSTORE_TEST_DIR') . '/nowhere']), "'\n");
+}
+function each_file(string $folder, callable $change): void { foreach (glob("$folder/*.snap") as $file) { file_put_contents($file, $change(file_get_contents($file))); } }
+echo read(copy_of($good, $folder)), "\n";
+$cases = [
+    'foreign control page' => fn ($f) => file_put_contents("$f/control", str_repeat('x', 4096)),
+    'short control page' => fn ($f) => file_put_contents("$f/control", substr(file_get_contents("$f/control"), 0, 100)),
+    'empty control page' => fn ($f) => file_put_contents("$f/control", ''),
+    'no control page' => fn ($f) => unlink("$f/control"),
+    'no snapshot' => fn ($f) => array_map('unlink', glob("$f/*.snap")),
+    'foreign snapshot' => fn ($f) => each_file($f, fn ($b) => str_repeat('y', strlen($b))),
+    'empty snapshot' => fn ($f) => each_file($f, fn ($b) => ''),
+    'truncated snapshot' => fn ($f) => each_file($f, fn ($b) => substr($b, 0, intdiv(strlen($b), 2))),
+    'snapshot cut by a byte' => fn ($f) => each_file($f, fn ($b) => substr($b, 0, -1)),
+    'a flipped value' => fn ($f) => each_file($f, fn ($b) => str_replace('value', 'Value', $b)),
+    'another version' => fn ($f) => each_file($f, function ($b) { $b[8] = chr(ord($b[8]) + 1); return $b; }),
+    'no folder' => function ($f) { array_map('unlink', glob("$f/*")); rmdir($f); },
+];
+foreach ($cases as $name => $change) {
+    copy_of($good, $folder);
+    $change($folder);
+    echo "$name: ", preg_replace('/:.*/', '', read($folder)), "\n";
+}
+// Every byte that is turned round is an error or changes nothing that is read: never a crash, never another value.
+$step = getenv('CFGSTORE_VALGRIND') ? 97 : 7;
+copy_of($good, $folder);
+$originals = array_map('file_get_contents', array_combine(glob("$folder/*.snap"), glob("$folder/*.snap")));
+$code = <<<'PHP'
+// Other endpoints are another store to the extension, so each opens the mirror anew.
+$tried = 0; $wrong = [];
+foreach (json_decode($_SERVER['argv'][1] ?? getenv('FILES')) as $file) {
+    $bytes = file_get_contents($file);
+    for ($i = 0; $i < strlen($bytes); $i += STEP) {
+        $broken = $bytes; $broken[$i] = chr(ord($broken[$i]) ^ 0xff);
+        unlink($file); file_put_contents($file, $broken); chmod($file, 0640);
+        try { $got = (new Cfgstore\Client(prefix: '/mirror_bad/', endpoints: "unix:///none/$tried.sock", timeout: 0.5))->get('a'); if ($got !== 'value') { $wrong[] = "$i: " . json_encode($got); } } catch (Cfgstore\Exception\ExceptionInterface $e) { $got = null; }
+        $tried++;
+    }
+    unlink($file); file_put_contents($file, $bytes); chmod($file, 0640);
+}
+echo $tried > 5 ? 'tried' : $tried, ', ', count($wrong), ' wrong ', implode(' ', $wrong), "\n";
+PHP;
+putenv('FILES=' . json_encode(array_keys($originals)));
+echo php(str_replace('STEP', (string) $step, $code), ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0]);
+?>
