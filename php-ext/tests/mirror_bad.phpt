@@ -56,7 +56,7 @@ foreach (json_decode($_SERVER['argv'][1] ?? getenv('FILES')) as $file) {
     for ($i = 0; $i < strlen($bytes); $i += STEP) {
         $broken = $bytes; $broken[$i] = chr(ord($broken[$i]) ^ 0xff);
         unlink($file); file_put_contents($file, $broken); chmod($file, 0640);
-        try { $got = (new Cfgstore\Client(prefix: '/mirror_bad/', endpoints: "unix:///none/$tried.sock", timeout: 0.5))->get('a'); if ($got !== 'value') { $wrong[] = "$i: " . json_encode($got); } } catch (Cfgstore\Exception\ExceptionInterface $e) { $got = null; }
+        try { $got = (new Cfgstore\Client(prefix: '/mirror_bad/', endpoints: "unix:///none/$tried.sock", timeout: 0.05))->get('a'); if ($got !== 'value') { $wrong[] = "$i: " . json_encode($got); } } catch (Cfgstore\Exception\ExceptionInterface $e) { $got = null; }
         $tried++;
     }
     unlink($file); file_put_contents($file, $bytes); chmod($file, 0640);
