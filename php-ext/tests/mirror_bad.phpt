@@ -7,24 +7,29 @@ $client = client();
 $client->put('a', 'value');
 $good = $client->status()->mirrorDir;
 $folder = getenv('CFGSTORE_TEST_DIR') . '/mirror_bad';
-function copy_of(string $good, string $folder): string {
-    @mkdir($folder); chmod($folder, 0750);
-    array_map('unlink', glob("$folder/*"));
-    // The publisher goes on meanwhile: take a set of files that belong together.
-    await('a copy', function () use ($good, $folder) {
-        foreach (scandir($good) as $name) { if (is_file("$good/$name") && $name !== 'lock') { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
-        return read($folder) === 'value';
-    });
-    return $folder;
+// One reader for all of it. Other endpoints are another store to the extension, so each read opens the mirror anew.
+$reader = php_start(<<<'PHP'
+for ($n = 0; fgets(STDIN) !== false; $n++) {
+    try { $read = (new Cfgstore\Client(prefix: '/mirror_bad/', endpoints: "unix:///none/$n.sock", timeout: 1.0))->get('a'); }
+    catch (Throwable $e) { $read = preg_replace('/.*Exception.(\w+)/', '$1', get_class($e)); }
+    echo json_encode($read), "\n";
 }
-function read(string $folder): mixed {
-    static $n = 0;
-    $n++;
-    return trim(php("try { var_export((new Cfgstore\\Client(prefix: '/mirror_bad/', timeout: 1.0))->get('a')); } catch (Throwable \$e) { echo preg_replace('/.*Exception.(\\w+)/', '$1', get_class(\$e)), ': ', \$e->getMessage(); }",
-        ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0, 'cfgstore.data_dir' => getenv('CFGSTORE_TEST_DIR') . '/nowhere']), "'\n");
+PHP, ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0]);
+function read(): mixed { global $reader; fwrite($reader->input, "\n"); return json_decode(fgets($reader->output)); }
+// The publisher goes on meanwhile: take a set of files that belong together.
+@mkdir($folder); chmod($folder, 0750);
+$files = await('a copy', function () use ($good, $folder) {
+    array_map('unlink', glob("$folder/*"));
+    foreach (scandir($good) as $name) { if (is_file("$good/$name") && $name !== 'lock') { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
+    return read() === 'value' ? array_map('file_get_contents', array_combine(glob("$folder/*"), glob("$folder/*"))) : null;
+});
+function restore(): void {
+    global $folder, $files;
+    array_map('unlink', glob("$folder/*"));
+    foreach ($files as $file => $bytes) { file_put_contents($file, $bytes); chmod($file, 0640); }
 }
 function each_file(string $folder, callable $change): void { foreach (glob("$folder/*.snap") as $file) { file_put_contents($file, $change(file_get_contents($file))); } }
-echo read(copy_of($good, $folder)), "\n";
+echo read(), "\n";
 $cases = [
     'foreign control page' => fn ($f) => file_put_contents("$f/control", str_repeat('x', 4096)),
     'short control page' => fn ($f) => file_put_contents("$f/control", substr(file_get_contents("$f/control"), 0, 100)),
@@ -40,16 +45,15 @@ $cases = [
     'no folder' => function ($f) { array_map('unlink', glob("$f/*")); rmdir($f); },
 ];
 foreach ($cases as $name => $change) {
-    copy_of($good, $folder);
+    restore();
     $change($folder);
-    echo "$name: ", preg_replace('/:.*/', '', read($folder)), "\n";
+    echo "$name: ", read(), "\n";
 }
+mkdir($folder, 0750);
 // Every byte that is turned round is an error or changes nothing that is read: never a crash, never another value.
 $step = getenv('CFGSTORE_VALGRIND') ? 97 : 7;
-copy_of($good, $folder);
-$originals = array_map('file_get_contents', array_combine(glob("$folder/*.snap"), glob("$folder/*.snap")));
+restore();
 $code = <<<'PHP'
-// Other endpoints are another store to the extension, so each opens the mirror anew.
 $tried = 0; $wrong = [];
 foreach (json_decode($_SERVER['argv'][1] ?? getenv('FILES')) as $file) {
     $bytes = file_get_contents($file);
@@ -63,7 +67,7 @@ foreach (json_decode($_SERVER['argv'][1] ?? getenv('FILES')) as $file) {
 }
 echo $tried > 5 ? 'tried' : $tried, ', ', count($wrong), ' wrong ', implode(' ', $wrong), "\n";
 PHP;
-putenv('FILES=' . json_encode(array_keys($originals)));
+putenv('FILES=' . json_encode(glob("$folder/*.snap")));
 echo php(str_replace('STEP', (string) $step, $code), ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0]);
 ?>
 --EXPECT--
