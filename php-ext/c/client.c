@@ -1,4 +1,4 @@
-/* Cfgstore\Client, and cfgstore_get(). The reads here are the hot path: see cfg_scope_find(). */
+/* Cfgstore\Client, and cfgstore_get(). The reads here are the hot path: see cfg_scope_peek(). */
 #include "php_cfgstore.h"
 #include "zend_interfaces.h"
 #include "zend_smart_str.h"
@@ -8,9 +8,9 @@
 static zend_class_entry *client_ce;
 static zend_object_handlers client_handlers;
 
-/* What a client points to until its constructor has run: no view of it is ever current, so reads end in cfg_scope_load(). */
+/* What a client points to until its constructor has run: its view is never settled, so reads end in cfg_scope_load(). */
 static const uint64_t never = 0;
-static cfg_source unopened_source = {.word = &never, .seen = 1, .check_at_ms = UINT64_MAX};
+static cfg_source unopened_source = {.word = &never, .seen = 1};
 static cfg_scope unopened_scope = {.source = &unopened_source};
 
 cfg_scope *cfg_client_opened(cfg_client *client)
@@ -59,52 +59,70 @@ ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *key)
 		ZSTR_LEN(scope->prefix) ? "\"" : "", (zend_long) scope->source->revision);
 }
 
-static zend_always_inline void read_value(cfg_scope *scope, zend_string *key, zval *fallback, zval *return_value)
+/* A read for which nothing has to be done: false otherwise, and nothing has happened. */
+static zend_always_inline bool read_at_once(const cfg_scope *scope, zend_execute_data *execute_data, zval *return_value)
 {
-	cfg_slot *slot = cfg_scope_find(scope, key);
+	const zval *key = ZEND_CALL_ARG(execute_data, 1);
+	if (UNEXPECTED(ZEND_NUM_ARGS() - 1 > 1 || Z_TYPE_P(key) != IS_STRING)) {
+		return false;
+	}
+	const cfg_slot *slot = cfg_scope_peek(scope, Z_STR_P(key));
+	if (UNEXPECTED(!slot)) {
+		return false;
+	}
+	const zval *value = &slot->value;
+	if (UNEXPECTED(Z_ISUNDEF_P(value))) {
+		if (ZEND_NUM_ARGS() == 1) {
+			return false;
+		}
+		value = ZEND_CALL_ARG(execute_data, 2);
+	}
+	ZVAL_COPY(return_value, value);
+	return true;
+}
+
+/* Every other read. A function of its own, as a read at once needs no stack frame. */
+static zend_never_inline void load_value(cfg_scope *scope, INTERNAL_FUNCTION_PARAMETERS)
+{
+	zend_string *key;
+	zval *fallback = NULL;
+	ZEND_PARSE_PARAMETERS_START(1, 2)
+		Z_PARAM_STR(key)
+		Z_PARAM_OPTIONAL
+		Z_PARAM_ZVAL(fallback)
+	ZEND_PARSE_PARAMETERS_END();
+	CoreError error;
+	if (!scope && !(scope = cfg_scope_default(&error))) {
+		cfg_throw(&error);
+		return;
+	}
+	const cfg_slot *slot = cfg_scope_load(scope, key);
 	if (UNEXPECTED(!slot)) {
 		return;
 	}
 	if (EXPECTED(!Z_ISUNDEF(slot->value))) {
-		ZVAL_COPY(return_value, &slot->value);
-	} else if (fallback) {
-		ZVAL_COPY(return_value, fallback);
-	} else {
-		cfg_throw_absent(scope, key);
+		RETURN_COPY(&slot->value);
 	}
+	if (fallback) {
+		RETURN_COPY(fallback);
+	}
+	cfg_throw_absent(scope, key);
 }
 
 ZEND_METHOD(Cfgstore_Client, get)
 {
-	zend_string *key;
-	zval *fallback = NULL;
-	ZEND_PARSE_PARAMETERS_START(1, 2)
-		Z_PARAM_STR(key)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_ZVAL(fallback)
-	ZEND_PARSE_PARAMETERS_END();
-	read_value(THIS_CLIENT()->scope, key, fallback, return_value);
+	cfg_scope *scope = THIS_CLIENT()->scope;
+	if (UNEXPECTED(!read_at_once(scope, INTERNAL_FUNCTION_PARAM_PASSTHRU))) {
+		load_value(scope, INTERNAL_FUNCTION_PARAM_PASSTHRU);
+	}
 }
 
 ZEND_FUNCTION(cfgstore_get)
 {
-	zend_string *key;
-	zval *fallback = NULL;
-	ZEND_PARSE_PARAMETERS_START(1, 2)
-		Z_PARAM_STR(key)
-		Z_PARAM_OPTIONAL
-		Z_PARAM_ZVAL(fallback)
-	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = CFG_G(default_scope);
-	if (UNEXPECTED(!scope)) {
-		CoreError error;
-		scope = cfg_scope_default(&error);
-		if (!scope) {
-			cfg_throw(&error);
-			return;
-		}
+	if (UNEXPECTED(!scope || !read_at_once(scope, INTERNAL_FUNCTION_PARAM_PASSTHRU))) {
+		load_value(scope, INTERNAL_FUNCTION_PARAM_PASSTHRU);
 	}
-	read_value(scope, key, fallback, return_value);
 }
 
 ZEND_METHOD(Cfgstore_Client, has)

@@ -39,8 +39,8 @@ ZEND_COLD static zval *refuse_change_in_place(void)
 	return NULL;
 }
 
-/* The engine copies the value out of the slot before anything else can run. */
-static zval *read_dimension(zend_object *object, zval *offset, int type, zval *rv)
+/* Every read for which something has to be done. */
+static zend_never_inline zval *load_dimension(zend_object *object, zval *offset, int type)
 {
 	if (UNEXPECTED(type != BP_VAR_R && type != BP_VAR_IS)) {
 		return refuse_change_in_place();
@@ -60,6 +60,18 @@ static zval *read_dimension(zend_object *object, zval *offset, int type, zval *r
 	cfg_throw_absent(scope, key);
 	zend_string_release(key);
 	return NULL;
+}
+
+/* The engine copies the value out of the slot before anything else can run. */
+static zval *read_dimension(zend_object *object, zval *offset, int type, zval *rv)
+{
+	if (EXPECTED((type == BP_VAR_R || type == BP_VAR_IS) && offset && Z_TYPE_P(offset) == IS_STRING)) {
+		cfg_slot *slot = cfg_scope_peek(cfg_client_of(object)->scope, Z_STR_P(offset));
+		if (EXPECTED(slot && !Z_ISUNDEF(slot->value))) {
+			return &slot->value;
+		}
+	}
+	return load_dimension(object, offset, type);
 }
 
 static int has_dimension(zend_object *object, zval *offset, int check_empty)

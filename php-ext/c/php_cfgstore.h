@@ -88,10 +88,9 @@ typedef struct {
 
 /* One store: its mirror and its connection. All clients with the same settings share it, and so see one revision. */
 struct _cfg_source {
-	/* The view is current while *word == seen. In a pinned view, word leads to a number that changes with the request. */
+	/* The view needs no look while *word == seen: for the rest of the request, or until unpin(). The newest needs one at each read. */
 	const uint64_t *word;
 	uint64_t seen;
-	uint64_t check_at_ms; /* look again from this time on; UINT64_MAX: a pinned view needs no look */
 	uint64_t view;        /* number of the view */
 	int64_t revision;     /* of the view; 0: there has been none */
 	CoreSource *core;
@@ -162,25 +161,60 @@ static zend_always_inline uint64_t cfg_now_ms(void)
 	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
-static zend_always_inline bool cfg_source_is_current(const cfg_source *source)
+static zend_always_inline bool cfg_source_is_settled(const cfg_source *source)
 {
-	return __atomic_load_n(source->word, __ATOMIC_ACQUIRE) == source->seen
-		&& (source->check_at_ms == UINT64_MAX || cfg_now_ms() < source->check_at_ms);
+	return *source->word == source->seen;
+}
+
+static zend_always_inline bool cfg_same_bytes(const zend_string *a, const zend_string *b)
+{
+	if (ZSTR_LEN(a) != ZSTR_LEN(b)) {
+		return false;
+	}
+	/* Eight bytes at a time from the end. The last eight may begin before the text, in `len`, which is the same in both. */
+	ptrdiff_t at = (ptrdiff_t) ZSTR_LEN(a);
+	do {
+		uint64_t x, y;
+		at -= sizeof(x);
+		memcpy(&x, ZSTR_VAL(a) + at, sizeof(x));
+		memcpy(&y, ZSTR_VAL(b) + at, sizeof(y));
+		if (x != y) {
+			return false;
+		}
+	} while (at > 0);
+	return true;
+}
+
+/* The slot of a key whose hash is computed, if it is current in the view of the source; else NULL. As zend_hash_find(), without its calls. */
+static zend_always_inline cfg_slot *cfg_scope_current_slot(const cfg_scope *scope, const zend_string *key)
+{
+	const HashTable *slots = &scope->slots;
+	uint32_t at = HT_HASH(slots, (uint32_t) ZSTR_H(key) | slots->nTableMask);
+	while (at != HT_INVALID_IDX) {
+		const Bucket *bucket = HT_HASH_TO_BUCKET(slots, at);
+		if (EXPECTED(bucket->h == ZSTR_H(key) && cfg_same_bytes(bucket->key, key))) {
+			cfg_slot *slot = Z_PTR(bucket->val);
+			return EXPECTED(slot->view == scope->source->view) ? slot : NULL;
+		}
+		at = Z_NEXT(bucket->val);
+	}
+	return NULL;
+}
+
+/*
+ * The hot path of every read: the slot of a key if nothing has to be done for it, else NULL, and cfg_scope_load() does it. It
+ * makes no call, so what reads by it needs no stack frame. A hash that is not computed yet (0) is no slot's.
+ */
+static zend_always_inline cfg_slot *cfg_scope_peek(const cfg_scope *scope, const zend_string *key)
+{
+	return EXPECTED(cfg_source_is_settled(scope->source)) ? cfg_scope_current_slot(scope, key) : NULL;
 }
 
 /* The slot of a key at the view of the moment; its value is IS_UNDEF if the key is absent. NULL with an exception. */
 static zend_always_inline cfg_slot *cfg_scope_find(cfg_scope *scope, zend_string *key)
 {
-	if (EXPECTED(cfg_source_is_current(scope->source))) {
-		zval *found = zend_hash_find(&scope->slots, key);
-		if (EXPECTED(found != NULL)) {
-			cfg_slot *slot = Z_PTR_P(found);
-			if (EXPECTED(slot->view == scope->source->view)) {
-				return slot;
-			}
-		}
-	}
-	return cfg_scope_load(scope, key);
+	cfg_slot *slot = cfg_scope_peek(scope, key);
+	return EXPECTED(slot != NULL) ? slot : cfg_scope_load(scope, key);
 }
 
 static zend_always_inline CoreBytes cfg_bytes(const zend_string *string)

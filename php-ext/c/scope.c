@@ -1,9 +1,10 @@
 /*
  * Sources, scopes and slots: how a read finds its value.
  *
- * A source's view is the mirror's snapshot that its reads see. The hot path (cfg_scope_find) asks two things: is the view
- * the newest, and was this slot found current in it. All else is here: taking a view, and filling slots one by one, so a
- * change of one key costs the others a look-up and no decoding.
+ * A source's view is the mirror's snapshot that its reads see. The hot path (cfg_scope_peek) asks two things: does the view
+ * need no look, and was this slot found current in it. All else is here: taking a view, and filling slots one by one, so a
+ * change of one key costs the others a look-up and no decoding. A view that a look finds to be the newest still keeps its
+ * number, and with it its slots: so the first read of a request costs little more than the others.
  */
 #include "php_cfgstore.h"
 
@@ -20,24 +21,19 @@ static void unsettle(cfg_source *source)
 {
 	source->word = &zero;
 	source->seen = 1;
-	source->check_at_ms = UINT64_MAX;
 }
 
-/* Decides what makes the view outdated. */
+/* Decides how long the view needs no look. */
 static void settle(cfg_source *source)
 {
 	if (source->pinned) {
 		source->word = &zero;
 		source->seen = 0;
-		source->check_at_ms = UINT64_MAX;
 	} else if (cfg_effective_consistency() == CFG_READS_REQUEST) {
 		source->word = &CFG_G(request);
 		source->seen = CFG_G(request);
-		source->check_at_ms = UINT64_MAX;
 	} else {
-		source->word = source->newest.word;
-		source->seen = source->newest.seen;
-		source->check_at_ms = source->newest.check_at_ms;
+		unsettle(source);
 	}
 }
 
@@ -47,7 +43,7 @@ static bool is_stale(const cfg_source *source)
 		&& source->newest.silent_ms >= CFG_G(settings).stale_after * 1000;
 }
 
-/* Makes the view the newest one. */
+/* Makes the view the newest one. If it is that already, this costs a load and a look at the clock. */
 static bool take_view(cfg_source *source)
 {
 	if (UNEXPECTED(!source->core)) {
@@ -90,7 +86,7 @@ static bool take_view(cfg_source *source)
 
 bool cfg_source_move(cfg_source *source)
 {
-	return cfg_source_is_current(source) || take_view(source);
+	return cfg_source_is_settled(source) || take_view(source);
 }
 
 bool cfg_source_refresh(cfg_source *source)
@@ -200,6 +196,12 @@ cfg_slot *cfg_scope_load(cfg_scope *scope, zend_string *key)
 	cfg_source *source = scope->source;
 	if (!cfg_source_move(source)) {
 		return NULL;
+	}
+	/* The first read of a request finds that nothing has changed; so does every read that takes the newest. */
+	zend_string_hash_val(key);
+	cfg_slot *slot = cfg_scope_current_slot(scope, key);
+	if (EXPECTED(slot != NULL)) {
+		return slot;
 	}
 	CoreRecord record;
 	CoreError error;

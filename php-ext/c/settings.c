@@ -36,39 +36,46 @@ const char *cfg_consistency_name(cfg_consistency consistency)
 	return choice_name(consistencies, consistency);
 }
 
-/* Immutable values are safe where no variable outlives a request. */
-cfg_value_mode cfg_effective_value_mode(void)
+/* What "auto" comes to: the SAPI does not change, and a read must not pay for comparing its name. */
+static cfg_value_mode auto_value_mode;
+static cfg_consistency auto_consistency;
+
+static void choose_by_sapi(void)
 {
-	if (CFG_G(settings).value_mode != CFG_VALUES_AUTO) {
-		return CFG_G(settings).value_mode;
-	}
-	static const char *const request_only[] = {
-		"fpm-fcgi", "cgi-fcgi", "litespeed",
-#ifndef ZTS
-		"apache2handler",
+	static const struct {
+		const char *name;
+		bool no_variable_outlives_a_request;
+	} web[] = {
+		{"fpm-fcgi", true}, {"cgi-fcgi", true}, {"litespeed", true}, {"cli-server", false},
+#ifdef ZTS
+		{"apache2handler", false},
+#else
+		{"apache2handler", true},
 #endif
 	};
-	for (size_t i = 0; i < sizeof(request_only) / sizeof(*request_only); i++) {
-		if (strcmp(sapi_module.name, request_only[i]) == 0) {
-			return CFG_VALUES_IMMUTABLE;
+	/* A request is short and wants one configuration; a script may run for days and wants the newest. */
+	auto_value_mode = CFG_VALUES_REFCOUNTED;
+	auto_consistency = CFG_READS_LATEST;
+	for (size_t i = 0; i < sizeof(web) / sizeof(*web); i++) {
+		if (strcmp(sapi_module.name, web[i].name) == 0) {
+			auto_consistency = CFG_READS_REQUEST;
+			if (web[i].no_variable_outlives_a_request) {
+				auto_value_mode = CFG_VALUES_IMMUTABLE;
+			}
 		}
 	}
-	return CFG_VALUES_REFCOUNTED;
 }
 
-/* A request is short and wants one configuration; a script may run for days and wants the newest. */
+cfg_value_mode cfg_effective_value_mode(void)
+{
+	cfg_value_mode mode = CFG_G(settings).value_mode;
+	return mode == CFG_VALUES_AUTO ? auto_value_mode : mode;
+}
+
 cfg_consistency cfg_effective_consistency(void)
 {
-	if (CFG_G(settings).consistency != CFG_READS_AUTO) {
-		return CFG_G(settings).consistency;
-	}
-	static const char *const web[] = {"fpm-fcgi", "cgi-fcgi", "litespeed", "apache2handler", "cli-server"};
-	for (size_t i = 0; i < sizeof(web) / sizeof(*web); i++) {
-		if (strcmp(sapi_module.name, web[i]) == 0) {
-			return CFG_READS_REQUEST;
-		}
-	}
-	return CFG_READS_LATEST;
+	cfg_consistency consistency = CFG_G(settings).consistency;
+	return consistency == CFG_READS_AUTO ? auto_consistency : consistency;
 }
 
 /* At startup PHP goes on with the default, so it is a warning; in a running script it is an exception. */
@@ -186,6 +193,7 @@ static void warn_of_unknown_settings(void)
 
 zend_result cfg_settings_register(int type, int module_number)
 {
+	choose_by_sapi();
 	if (zend_register_ini_entries(ini_entries, module_number) == FAILURE) {
 		return FAILURE;
 	}
