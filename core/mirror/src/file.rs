@@ -1,4 +1,4 @@
-//! One mapped snapshot file: validated as a whole when it is mapped, except the values, each validated when first read.
+//! One snapshot file in memory: validated as a whole when it is opened, except the values, each validated when first read.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ReadError;
 use crate::format::{HEADER_BYTES, Header, ORDER_BYTES, POSITION_UNIT, RECORD_BYTES, Record, SLOT_BYTES};
-use crate::sys::Mapping;
+use crate::sys::Content;
 use crate::trust;
 
-/// A base or a delta, mapped. Its tables are known to be as they were written; all offsets are checked anyway.
+/// A base or a delta, mapped or copied. Its tables are known to be as they were written; all offsets are checked anyway.
 #[derive(Debug)]
 pub(crate) struct SnapshotFile {
     path: PathBuf,
-    map: Mapping,
+    content: Content,
     header: Header,
     /// One bit per entry: its value matched its checksum. Private memory, so a file costs a reader one bit per key.
     verified: Box<[AtomicU64]>,
@@ -36,10 +36,10 @@ impl SnapshotFile {
                 actual_bytes: size as u64,
             });
         }
-        let map = Mapping::new(file, size).map_err(|error| ReadError::io(path, "map", error))?;
-        let header = Header::decode(map.bytes(), path)?;
+        let content = Content::new(file, size).map_err(|error| ReadError::io(path, "map", error))?;
+        let header = Header::decode(content.bytes(), path)?;
         // In bounds: decode() has compared the offsets with the file's size.
-        let tables = &map.bytes()[HEADER_BYTES..header.values_offset as usize];
+        let tables = &content.bytes()[HEADER_BYTES..header.values_offset as usize];
         if crc32c::crc32c(tables) != header.tables_crc {
             return Err(ReadError::damaged(
                 path,
@@ -52,7 +52,7 @@ impl SnapshotFile {
             .collect();
         Ok(SnapshotFile {
             path: path.to_path_buf(),
-            map,
+            content,
             header,
             verified,
         })
@@ -73,7 +73,7 @@ impl SnapshotFile {
     #[inline]
     fn slice(&self, offset: u64, size: u32) -> Option<&[u8]> {
         let start = usize::try_from(offset).ok()?;
-        self.map.bytes().get(start..start.checked_add(size as usize)?)
+        self.content.bytes().get(start..start.checked_add(size as usize)?)
     }
 
     /// The record at a position, and its key.
@@ -81,7 +81,7 @@ impl SnapshotFile {
     fn record_at(&self, position: u32) -> Result<(Record, &[u8]), ReadError> {
         let offset = self.header.records_offset + u64::from(position) * POSITION_UNIT as u64;
         let outside = || self.damaged(offset, "record outside of the file");
-        let rest = self.map.bytes().get(offset as usize..).ok_or_else(outside)?;
+        let rest = self.content.bytes().get(offset as usize..).ok_or_else(outside)?;
         let (record, rest) = rest.split_first_chunk::<RECORD_BYTES>().ok_or_else(outside)?;
         let record = Record::decode(record);
         let key = rest.get(..record.key_size as usize).ok_or_else(outside)?;
@@ -93,7 +93,7 @@ impl SnapshotFile {
     pub(crate) fn record(&self, number: u32) -> Result<(Record, &[u8]), ReadError> {
         let offset = HEADER_BYTES + number as usize * ORDER_BYTES;
         let bytes = self
-            .map
+            .content
             .bytes()
             .get(offset..)
             .and_then(|rest| rest.first_chunk::<ORDER_BYTES>());
@@ -136,7 +136,7 @@ impl SnapshotFile {
         for _ in 0..self.header.slot_count {
             let offset = self.header.index_offset as usize + slot as usize * SLOT_BYTES;
             let bytes = self
-                .map
+                .content
                 .bytes()
                 .get(offset..)
                 .and_then(|rest| rest.first_chunk::<SLOT_BYTES>());

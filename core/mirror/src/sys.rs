@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
@@ -49,38 +50,52 @@ fn map(file: &File, len: usize, protection: libc::c_int) -> io::Result<NonNull<u
     NonNull::new(at.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))
 }
 
-/// A read-only shared mapping of a whole immutable file.
+/// A file of up to this many bytes is copied into private memory: to map it, to take its pages in one by one and to unmap it costs
+/// more. Below the size from which an allocation is a mapping itself.
+const COPY_MAX_BYTES: usize = 64 << 10;
+
+/// The bytes of a whole immutable file: a read-only shared mapping, or a copy.
 #[derive(Debug)]
-pub(crate) struct Mapping {
+pub(crate) struct Content {
     at: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the mapping is read-only and never moves; sharing it is sharing a `&[u8]`.
-unsafe impl Send for Mapping {}
+// SAFETY: the bytes are only read and never move; sharing them is sharing a `&[u8]`.
+unsafe impl Send for Content {}
 // SAFETY: as above.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for Content {}
 
-impl Mapping {
-    /// Maps the first `len` bytes of `file`; `len` must be its size, greater than 0.
-    pub(crate) fn new(file: &File, len: usize) -> io::Result<Mapping> {
-        Ok(Mapping {
-            at: map(file, len, libc::PROT_READ)?,
-            len,
-        })
+impl Content {
+    /// Of the first `len` bytes of `file`; `len` must be its size, greater than 0.
+    pub(crate) fn new(file: &File, len: usize) -> io::Result<Content> {
+        let at = if len <= COPY_MAX_BYTES {
+            let mut copy = vec![0; len].into_boxed_slice();
+            file.read_exact_at(&mut copy, 0)?;
+            NonNull::from(Box::leak(copy)).cast()
+        } else {
+            map(file, len, libc::PROT_READ)?
+        };
+        Ok(Content { at, len })
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: `at` is mapped readable for `len` bytes until `self` is dropped, and the file does not change (see above).
+        // SAFETY: `at` is readable for `len` bytes until `self` is dropped, and neither a copy nor the file changes (see above).
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Content {
     fn drop(&mut self) {
-        // SAFETY: this range was mapped by us and no borrow outlives `self`.
-        unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
+        if self.len <= COPY_MAX_BYTES {
+            let copy = std::ptr::slice_from_raw_parts_mut(self.at.as_ptr(), self.len);
+            // SAFETY: `new` has leaked this very box, and no borrow outlives `self`.
+            drop(unsafe { Box::from_raw(copy) });
+        } else {
+            // SAFETY: this range was mapped by us and no borrow outlives `self`.
+            unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
+        }
     }
 }
 
