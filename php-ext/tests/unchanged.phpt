@@ -1,0 +1,35 @@
+--TEST--
+After a change, only the document that changed is decoded again
+--FILE--
+<?php
+require __DIR__ . '/setup.inc';
+$client = client();
+$code = <<<'PHP'
+$client = new Cfgstore\Client(prefix: '/unchanged/');
+$text = str_repeat('a long text. ', 8_000);
+for ($i = 0; $i < 20; $i++) {
+    $client->put("document/$i", [$text, $i]);
+}
+$read = function (int ...$numbers) use ($client): int {
+    memory_reset_peak_usage();
+    $before = memory_get_usage();
+    foreach ($numbers as $i) {
+        $client->get("document/$i");
+    }
+    return memory_get_peak_usage() - $before;
+};
+// To decode takes a copy of the bytes in the request's memory.
+echo json_encode($read(...range(0, 19)) > strlen($text)), ' ';
+$client->put('document/7', [$text, 'changed']);
+$client->revision();
+echo json_encode($read(...array_diff(range(0, 19), [7])) < strlen($text) / 10), ' ';
+echo json_encode($read(7) > strlen($text)), ' ', $client->get('document/7')[1], "\n";
+PHP;
+foreach (['immutable', 'refcounted'] as $mode) {
+    echo "$mode: ", php($code, ['cfgstore.value_mode' => $mode], true, ['-q']);
+    $client->delete('document/7');
+}
+?>
+--EXPECT--
+immutable: true true true changed
+refcounted: true true true changed
