@@ -12,7 +12,7 @@ help:
 	@echo "make test       builds and runs every test, as root (under 25 minutes on 2 cores)"
 	@echo "make soak       the same tests over many more seeds, for hours"
 	@echo "make bench      speed of the store, the log and the mirror"
-	@echo "make bench-php  nanoseconds of a read in PHP, beside its peers"
+	@echo "make bench-php  what reads, requests and changes cost in PHP, beside peers and targets (some 4 minutes)"
 	@echo "make bench-cluster  three members beside three of etcd, under one load (MODE=full: longer, a million keys)"
 
 setup:

@@ -1,58 +1,37 @@
 <?php
-// Nanoseconds of one read, net of the loop around it: the median of several rounds, in each of which every candidate has a turn.
+// What a read and a request cost, beside PHP's own ways to keep a value and an etcd: nanoseconds of one call, net of the loop
+// around it. In each round every candidate has a turn, and a ratio is the median of the rounds' ratios.
 // Values are immutable and a request sees one revision, as under php-fpm; the rows "newest" look for a newer one at each read,
 // as a script does.
 // usage: bench.sh [ROUNDS]
+require __DIR__ . '/targets.inc';
 
-/** Ends with what is missing. Without its peers there would be nothing to hold a read against, and the check at the end would vanish. */
-function fail(string $why): never
-{
-    fwrite(STDERR, "bench: $why\n");
-    exit(1);
-}
-
-const BUDGET_NS = 60_000_000;           // of one candidate in one round
+const BUDGET_NS = 40_000_000;           // of one candidate in one round
 $rounds = (int) ($argv[1] ?? 9);
 $folder = getenv('BENCH_FOLDER');
 
-$document = [];
-for ($i = 0; $i < 100; $i++) {
-    $document["setting_$i"] = "the value of setting number $i";
-}
+$document = document(100);
 $word = 'a short string';
 $config = new Cfgstore\Client();
+$config->put('one', document(1));
 $config->put('document', $document);
+$config->put('large', document(10_000));
 $config->put('word', $word);
-if ($config->get('document') !== $document) {
-    fail('the document did not come back');
+if ($config->get('document') !== $document || count($config->get('large')) !== 10_000) {
+    fail('the documents did not come back');
 }
 file_put_contents("$folder/document.php", '<?php return ' . var_export($document, true) . ';');
-
-$candidates = [
-    'empty loop' => function (int $n): void { for ($i = 0; $i < $n; $i++) { } },
-    'an internal function that does nothing' => function (int $n): void { for ($i = 0; $i < $n; $i++) { gc_enabled(); } },
-    '$config[\'document\'], 100 keys' => function (int $n) use ($config): void { for ($i = 0; $i < $n; $i++) { $x = $config['document']; } },
-    '$config->get(\'document\')' => function (int $n) use ($config): void { for ($i = 0; $i < $n; $i++) { $x = $config->get('document'); } },
-    'cfgstore_get(\'document\')' => function (int $n): void { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('document'); } },
-    '$config->get(\'word\')' => function (int $n) use ($config): void { for ($i = 0; $i < $n; $i++) { $x = $config->get('word'); } },
-    'a miss: $config->get(\'none\', null)' => function (int $n) use ($config): void { for ($i = 0; $i < $n; $i++) { $x = $config->get('none', null); } },
-    'newest: $config->get(\'document\')' => function (int $n) use ($config): void { for ($i = 0; $i < $n; $i++) { $x = $config->get('document'); } },
-    'newest: $config[\'document\']' => function (int $n) use ($config): void { for ($i = 0; $i < $n; $i++) { $x = $config['document']; } },
-    'include of the same array (opcache)' => function (int $n) use ($folder): void { for ($i = 0; $i < $n; $i++) { $x = include "$folder/document.php"; } },
-];
 if (!function_exists('opcache_get_status') || !opcache_get_status()) {
     fail('opcache is missing or off: install php8.2-opcache');
 }
 if (!function_exists('apcu_enabled') || !apcu_enabled()) {
     fail('apcu is missing or off: install php8.2-apcu');
 }
-apcu_store(['document' => $document, 'word' => $word]);
-$candidates['apcu_fetch(\'word\')'] = function (int $n): void { for ($i = 0; $i < $n; $i++) { $x = apcu_fetch('word'); } };
-$candidates['apcu_fetch(\'document\')'] = function (int $n): void { for ($i = 0; $i < $n; $i++) { $x = apcu_fetch('document'); } };
-
 if (!function_exists('curl_init')) {
     fail('curl is missing: install php8.2-curl');
 }
+apcu_store(['document' => $document, 'word' => $word]);
+
 $etcd = getenv('BENCH_ETCD') ?: fail('there is no etcd: install etcd-server');
 $handle = curl_init();
 $call = function (string $path, array $body) use ($handle, $etcd): array {
@@ -68,45 +47,123 @@ $read = fn () => json_decode(base64_decode($call('range', ['key' => $key])['kvs'
 if ($read() !== $document) {
     fail("etcd at $etcd does not answer");
 }
-$candidates['etcd over HTTP, one connection kept'] = function (int $n) use ($read): void { for ($i = 0; $i < $n; $i++) { $x = $read(); } };
+
+// bench_nothing() is an empty internal function; see probe.c. The optimizer would take away a result that nobody returns.
+$candidates = [
+    'empty loop' => function (int $n) { for ($i = 0; $i < $n; $i++) { } },
+    'an internal function that does nothing' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = bench_nothing('document'); } return $x; },
+    '$config[\'document\'], 100 keys' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config['document']; } return $x; },
+    '$config->get(\'one\'), 1 key' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('one'); } return $x; },
+    '$config->get(\'document\'), 100 keys' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('document'); } return $x; },
+    '$config->get(\'large\'), 10,000 keys' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('large'); } return $x; },
+    'cfgstore_get(\'one\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('one'); } return $x; },
+    'cfgstore_get(\'document\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('document'); } return $x; },
+    'cfgstore_get(\'large\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('large'); } return $x; },
+    'a hit with a default: get(\'word\', null)' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('word', null); } return $x; },
+    'a miss: get(\'none\', null)' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('none', null); } return $x; },
+    'newest: $config->get(\'document\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('document'); } return $x; },
+    'newest: $config[\'document\']' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config['document']; } return $x; },
+    'include of the same array (opcache)' => function (int $n) use ($folder) { for ($i = 0; $i < $n; $i++) { $x = include "$folder/document.php"; } return $x; },
+    'apcu_fetch(\'word\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = apcu_fetch('word'); } return $x; },
+    'apcu_fetch(\'document\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = apcu_fetch('document'); } return $x; },
+    'etcd over HTTP, one connection kept' => function (int $n) use ($read) { for ($i = 0; $i < $n; $i++) { $x = $read(); } return $x; },
+];
 
 function measure(callable $candidate, int $n): float
 {
     $begin = hrtime(true);
     $candidate($n);
-    return hrtime(true) - $begin;
+    return (hrtime(true) - $begin) / $n;
 }
 
-$measured = $counts = [];
+$net = $counts = $requests = [];
 for ($round = 0; $round <= $rounds; $round++) {
     foreach ($candidates as $name => $candidate) {
         ini_set('cfgstore.consistency', str_starts_with($name, 'newest') ? 'latest' : 'request');
         $config->refresh();
         // The first round warms up and finds how many calls fill the budget.
-        $n = $counts[$name] ?? 100;
-        $took = measure($candidate, $n);
+        $ns = measure($candidate, $counts[$name] ?? 100);
         if ($round === 0) {
-            $took = measure($candidate, $n);
-            $counts[$name] = (int) max(100, min(5_000_000, $n * BUDGET_NS / $took));
-        } else {
-            $measured[$name][] = $took / $n;
+            $counts[$name] = (int) max(50, min(5_000_000, BUDGET_NS / measure($candidate, 100)));
+            continue;
         }
+        $loop = $name === 'empty loop' ? 0 : end($net['empty loop']);
+        $net[$name][] = max(0.1, $ns - $loop);
     }
+    ini_set('cfgstore.consistency', 'request');
+    $config->refresh();
+    $requests[] = bench_requests('document', 1_000_000);
 }
-$median = function (array $values): float { sort($values); return $values[intdiv(count($values), 2)]; };
-$medians = array_map($median, $measured);
-$loop = $medians['empty loop'];
-$net = array_map(fn (float $ns) => max(0.0, $ns - $loop), $medians);
-$empty = $net['an internal function that does nothing'];
-$array = $net['$config->get(\'document\')'];
 
-printf("PHP %s, %s, %d rounds, loop of %.1f ns taken off\n\n", PHP_VERSION, php_uname('m'), $rounds, $loop);
-printf("%-42s %12s %14s %16s\n", '', 'ns per call', 'empty call = 1', 'get array = 1');
-foreach ($net as $name => $ns) {
-    if ($name !== 'empty loop') {
-        printf("%-42s %12.1f %14.2f %16.2f\n", $name, $ns, $ns / $empty, $ns / $array);
+// The first read after a change of one document among a thousand: what the look at the changed mirror costs, the read, and the reads of
+// all the others.
+const OTHERS = 1000;
+ini_set('cfgstore.consistency', 'request');
+for ($i = 0; $i < OTHERS; $i += 100) {
+    $transaction = $config->transaction();
+    for ($j = $i; $j < $i + 100; $j++) {
+        $transaction->put("other/$j", ['number' => $j] + $document);
     }
+    $transaction->commit();
 }
-if ($array > $net['apcu_fetch(\'word\')']) {
-    fail('get of the array is slower than apcu_fetch of a string: that must not be');
+$keys = array_map(fn (int $i) => "other/$i", range(0, OTHERS - 1));
+$all = function () use ($config, $keys): float {
+    $begin = hrtime(true);
+    foreach ($keys as $key) {
+        $x = $config->get($key);
+    }
+    return (hrtime(true) - $begin) / OTHERS;
+};
+$decode = $all();
+$look = $changed = $unchanged = $again = [];
+for ($i = 0; $i < 300; $i++) {
+    $config->put('document', ['setting_0' => "changed $i"] + $document);
+    // The process has slept for the answer: busy it for a moment, as one that serves requests is.
+    for ($n = 0; $n < 20_000; $n++) {
+        bench_nothing('document');
+    }
+    $at = [hrtime(true)];
+    $config->revision();
+    $at[] = hrtime(true);
+    $x = $config->get('document');
+    $at[] = hrtime(true);
+    if ($x['setting_0'] !== "changed $i") {
+        fail('the change was not seen');
+    }
+    $look[] = $at[1] - $at[0];
+    $changed[] = $at[2] - $at[1];
+    $unchanged[] = $all();
+    $again[] = $all();
 }
+
+$ratio = fn (string $a, string $b): float => median(array_map(fn (float $a, float $b) => $a / $b, $net[$a], $net[$b]));
+$empty = 'an internal function that does nothing';
+$array = '$config->get(\'document\'), 100 keys';
+printf("PHP %s, %s, %d rounds, loop of %.1f ns taken off\n\n", PHP_VERSION, php_uname('m'), $rounds, median($net['empty loop']));
+printf("%-42s %12s %14s %16s\n", '', 'ns per call', 'empty call = 1', 'get array = 1');
+foreach (array_slice(array_keys($candidates), 1) as $name) {
+    printf("%-42s %12.1f %14.2f %16.2f\n", $name, median($net[$name]), $ratio($name, $empty), $ratio($name, $array));
+}
+
+echo "\nA read against an empty internal function of the same arguments, and against APCu:\n";
+foreach (['$config->get(\'one\'), 1 key', $array, '$config->get(\'large\'), 10,000 keys', 'cfgstore_get(\'one\')', 'cfgstore_get(\'document\')',
+    'cfgstore_get(\'large\')'] as $name) {
+    target("$name / empty function", $ratio($name, $empty), 3);
+    target("$name / apcu_fetch of a short string", $ratio($name, 'apcu_fetch(\'word\')'), 0.5);
+    target("$name / apcu_fetch of the array of 100 keys", $ratio($name, 'apcu_fetch(\'document\')'), 0.02);
+}
+target('$config[\'document\'] / $config->get(\'document\')', $ratio('$config[\'document\'], 100 keys', $array), 1);
+printf("  %-92s %9.3f x\n", '$config[\'document\'] / cfgstore_get(\'document\'): the engine counts the object up and down for []',
+    $ratio('$config[\'document\'], 100 keys', 'cfgstore_get(\'document\')'));
+target('a miss / a hit, both with a default', $ratio('a miss: get(\'none\', null)', 'a hit with a default: get(\'word\', null)'), 1.15);
+
+echo "\nA request, in the process (RINIT, RSHUTDOWN and post_deactivate, called in a loop; a read without the engine's call around it):\n";
+target('start and end of a request that reads nothing', median(array_column($requests, 'request')), 100, 'ns');
+target('the first read of a request over a later one (' . round(median(array_column($requests, 'read'))) . ' ns), when nothing has changed: a load and the clock',
+    median(array_map(fn (array $r) => $r['first'] - $r['read'], $requests)), 50, 'ns');
+
+printf("\nOne document of 100 keys (%d bytes) changes, among %d:\n", strlen(json_encode($document)), OTHERS);
+target('its first read, net of the look', median($changed) / 1000, 20, 'µs');
+target('its first read with the look that finds the change: a file opened, mapped and checked', (median($look) + median($changed)) / 1000, 20, 'µs');
+target('first read of a document that did not change / a first read that decodes', median($unchanged) / $decode, 0.1);
+printf("  a read of a document that did not change: first %.0f ns, later %.0f ns\n", median($unchanged), median($again));
