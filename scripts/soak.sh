@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CFGSTORE_BUILD_DIR=$PWD/build PROPTEST_CASES=${PROPTEST_CASES:-20000} CFGSTORE_LOAD_SECONDS=300 CFGSTORE_CHAOS_STEPS=${CFGSTORE_CHAOS_STEPS:-100}
 scripts/build.sh build
+# php-fpm's memory and descriptors over half an hour, once; CFGSTORE_SOAK_RATE is its requests per second.
+CFGSTORE_SOAK_SECONDS=${CFGSTORE_SOAK_SECONDS:-1800} cargo test --locked --release -p cfgstore-tests --test soak -- --nocapture
 for round in $(seq "${CFGSTORE_SOAK_ROUNDS:-20}"); do
     echo "== round $round"
     cargo test --locked --release -p cfgstore-store -p cfgstore-replica -p cfgstore-mirror -- --nocapture

@@ -175,9 +175,13 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.signal_servers(libc::SIGKILL);
-        // The mirror lives outside the folder, on the tmpfs its link names.
-        if let Ok(mirror) = std::fs::read_link(self.data_dir().join("mirror")) {
-            let _ = std::fs::remove_dir_all(mirror);
+        // Mirrors live outside the folder, on the tmpfs that their links name.
+        let agents = std::fs::read_dir(self.data_dir().join("agents"));
+        let folders = agents.into_iter().flatten().flatten().map(|agent| agent.path());
+        for folder in folders.chain([self.data_dir()]) {
+            if let Ok(mirror) = std::fs::read_link(folder.join("mirror")) {
+                let _ = std::fs::remove_dir_all(mirror);
+            }
         }
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.path("cfgstored.err")).unwrap_or_default();

@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod netns;
 mod process;
+mod remote;
 
 pub use cluster::{Calls, Cluster, Kind, Member, MemberClient, Port, Read};
 pub use fpm::{Fpm, FpmOptions};
@@ -18,6 +19,7 @@ pub use http::{HttpConnection, HttpResponse};
 pub use load::{Load, LoadOptions, LoadReport};
 pub use netns::{Bridge, Namespace};
 pub use process::{
-    Process, descriptors, is_root, mappings, monotonic_ns, processes_in_group, processes_matching, sockets,
-    wait_until,
+    Process, descriptors, is_root, mappings, memory_kib, monotonic_ns, processes_in_group,
+    processes_matching, sockets, wait_until,
 };
+pub use remote::Remote;

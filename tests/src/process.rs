@@ -187,6 +187,14 @@ pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// The memory that a process uses, its share of what it shares included, in KiB.
+pub fn memory_kib(pid: i32) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    number.map_or(0, |number| number.parse().expect("a number"))
+}
+
 /// How many of a process's file descriptors are sockets.
 pub fn sockets(pid: i32) -> usize {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
