@@ -27,6 +27,7 @@ needed=(
     "/usr/lib/php/20220829/curl.so:php8.2-curl" "etcd:etcd-server" "c++:g++" "pgrep:procps" "mount:mount" "setpriv:util-linux"
     "valgrind:valgrind" "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv"
     "/usr/lib/python3/dist-packages/yaml:python3-yaml" "systemd-analyze:systemd" "ip:iproute2"
+    "/usr/share/php/Amp/autoload.php:php-amphp-amp"
 )
 
 missing=()

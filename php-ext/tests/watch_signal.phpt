@@ -29,6 +29,14 @@ posix_kill($pid, SIGTERM);
 echo fgets($process->output), fgets($process->output);
 check('promptly', getenv('CFGSTORE_VALGRIND') || now() - $sent < 5);
 echo 'status ', proc_close($process->handle), "\n";
+// A worker that says nothing about signals ends by one, as any program does.
+$process = php_start('$changes = (new Cfgstore\Client(prefix: "/watch_signal/"))->watch("none/"); echo "ready\n"; foreach ($changes as $change) {}');
+echo fgets($process->output);
+$pid = proc_get_status($process->handle)['pid'];
+await('it to wait', fn () => str_contains(file_get_contents("/proc/$pid/stat"), ') S '));
+posix_kill($pid, SIGTERM);
+await('its end', function () use ($process, &$ended) { $ended = proc_get_status($process->handle); return !$ended['running']; });
+check('ended by SIGTERM', $ended['signaled'] && $ended['termsig'] === SIGTERM);
 ?>
 --EXPECT--
 ready
@@ -37,3 +45,5 @@ told to end
 and goes on
 ok - promptly
 status 0
+ready
+ok - ended by SIGTERM
