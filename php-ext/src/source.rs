@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{Client, Mode};
-use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, Options};
+use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, Options, trust};
 use cfgstore_mirror::{Reader, Snapshot};
 
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
@@ -161,9 +161,9 @@ impl Source {
     /// Opens the mirror if it is there and readable, without starting or waiting for anything.
     pub fn peek(&mut self) {
         if self.reader.is_none() {
-            match Reader::open(&self.place) {
+            match open(&self.place) {
                 Ok(reader) => self.reader = Some(reader),
-                Err(error) => self.trouble = Some(error.to_string()),
+                Err(error) => self.trouble = Some(error.message),
             }
         }
         if self.snapshot.is_none() && self.reader.as_ref().is_some_and(|reader| reader.generation() > 0) {
@@ -250,12 +250,12 @@ impl Source {
             };
         self.stale_ms = silent;
         if retired || (silent >= SILENT_MS && !reader.is_current(&path)) {
-            match Reader::open(&path) {
+            match open(&path) {
                 Ok(reader) => {
                     self.stale_ms = silent_ms(&reader);
                     self.reader = Some(reader);
                 }
-                Err(error) => self.trouble = Some(error.to_string()),
+                Err(error) => self.trouble = Some(error.message),
             }
         }
         if self.stale_ms >= SILENT_MS {
@@ -266,15 +266,20 @@ impl Source {
 
     /// Opens the mirror for the first time. If there is none the agent is asked, which starts the embedded store.
     fn open_first(&mut self, path: &Path, timeout: Duration) -> Result<Reader, Error> {
-        let missing = match Reader::open(path) {
+        let missing = match open(path) {
             Ok(reader) => return Ok(reader),
-            Err(error) => from_mirror(&error),
+            Err(error) => error,
         };
-        if missing.kind != ErrorKind::NotSynced {
+        // In the place of one that was planted, the agent makes another.
+        let planted = trust::check(path).is_err();
+        if missing.kind != ErrorKind::NotSynced && !planted {
             return Err(missing);
         }
-        let agent = self.ask_agent(timeout)?;
-        if let Ok(reader) = Reader::open(path) {
+        let agent = match self.ask_agent(timeout) {
+            Err(_) if planted => return Err(missing),
+            agent => agent?,
+        };
+        if let Ok(reader) = open(path) {
             return Ok(reader);
         }
         // The agent behind a socket of another name keeps its mirror elsewhere.
@@ -283,7 +288,7 @@ impl Source {
             Some(agent) if !agent.trouble.is_empty() => return Err(agent_says(missing, &agent.trouble)),
             Some(_) | None => return Err(missing),
         };
-        let reader = Reader::open(&told).map_err(|error| from_mirror(&error))?;
+        let reader = open(&told)?;
         self.place = told;
         Ok(reader)
     }
@@ -419,6 +424,15 @@ impl Source {
             .map(Reader::generation_word)
             .ok_or_else(no_reader)
     }
+}
+
+/// Opens a mirror, if nobody can have planted it.
+fn open(path: &Path) -> Result<Reader, Error> {
+    trust::check(path).map_err(|planted| {
+        let message = format!("the mirror at {} is not trusted: {planted}", path.display());
+        Error::new(ErrorKind::Denied, message)
+    })?;
+    Reader::open(path).map_err(|error| from_mirror(&error))
 }
 
 /// `u64::MAX`: never heard, as far as this process's clock can tell.

@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::SocketFd;
 use crate::options::Options;
 use crate::pin::ClusterPin;
+use crate::trust::Planted;
 
 /// What a server may send before this side has taken it in, in bytes.
 #[derive(Clone, Copy)]
@@ -380,6 +381,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Failures to connect that waiting does not mend.
 fn refused_for_good(endpoint: &Endpoint, error: &std::io::Error) -> Option<Error> {
     use std::io::ErrorKind as Io;
+    if let Some(planted) = error.get_ref().and_then(|cause| cause.downcast_ref::<Planted>()) {
+        return Some(Error::new(
+            ErrorKind::Denied,
+            format!("{endpoint} is not trusted: {planted}"),
+        ));
+    }
     match error.kind() {
         Io::PermissionDenied => Some(Error::new(
             ErrorKind::Denied,

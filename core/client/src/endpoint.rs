@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::address::{Address, MemberAddress};
 use crate::fork::{Listed, SocketFd};
 use crate::options::Options;
+use crate::trust;
 
 /// One place a server may be reached at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Endpoint {
     /// Connects. With `may_spawn`, names are resolved on a thread of the runtime's pool, else on this one.
     pub async fn connect(&self, may_spawn: bool) -> io::Result<Socket> {
         let stream = match self {
-            Endpoint::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+            Endpoint::Unix(path) => Stream::Unix(trust::connect(path).await?),
             Endpoint::Tcp(member) => Stream::Tcp(connect_tcp(member, may_spawn).await?),
         };
         let listed = Listed::new(stream.as_fd().as_raw_fd());

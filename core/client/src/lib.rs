@@ -7,7 +7,7 @@
 //! - [`Client`] is the asynchronous client. It needs a tokio runtime with I/O and time enabled.
 //! - [`blocking::Client`] is the same for programs without a runtime: with no thread at all (PHP), or with
 //!   one background thread (C, Python).
-//! - [`host`] knows where the files of a host are.
+//! - [`host`] knows where the files of a host are, and [`trust`] whose word counts there.
 //!
 //! Keys and values are bytes. Every key is seen below [`Options::prefix`]: it is put before keys on the way in
 //! and taken off on the way out. Keys below [`RESERVED_PREFIX`] belong to cfgstore itself.
@@ -36,6 +36,7 @@ mod pin;
 mod refusal;
 mod status;
 mod sys;
+pub mod trust;
 mod txn;
 pub mod upstream;
 mod watch;

@@ -9,6 +9,7 @@ use crate::ReadError;
 
 /// Group and others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+const WRITABLE_BY_EVERYBODY: u32 = 0o002;
 
 fn untrusted(path: &Path, why: &'static str) -> ReadError {
     ReadError::Untrusted {
@@ -27,7 +28,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Follows `path` and checks who may write there: only the owner, and if `path` is a link, only whom the link's owner
-    /// meant (itself; root's links may point to anybody's folder).
+    /// meant (itself; root's links may point to anybody's folder, but not where anybody could have made it).
     pub(crate) fn resolve(path: &Path) -> Result<Folder, ReadError> {
         let fail = |error| ReadError::io(path, "look at", error);
         let link = std::fs::symlink_metadata(path).map_err(fail)?;
@@ -44,11 +45,17 @@ impl Folder {
                 "others than its owner may write to the folder",
             ));
         }
-        if link.is_symlink() && link.uid() != 0 && link.uid() != folder.uid() {
-            return Err(untrusted(
-                path,
-                "the link and the folder it leads to have different owners",
-            ));
+        if link.is_symlink() && link.uid() != folder.uid() {
+            let made_by_anybody = || {
+                let above = resolved.parent().map(std::fs::metadata);
+                !above.is_some_and(|above| above.is_ok_and(|above| above.mode() & WRITABLE_BY_EVERYBODY == 0))
+            };
+            if link.uid() != 0 || made_by_anybody() {
+                return Err(untrusted(
+                    path,
+                    "the link and the folder it leads to have different owners",
+                ));
+            }
         }
         Ok(Folder {
             path: resolved,

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use cfgstore_client::host::HostPaths;
+use cfgstore_client::trust;
 
 use crate::start_error::StartError;
 use crate::sys;
@@ -34,6 +35,7 @@ pub(crate) fn open(paths: &HostPaths) -> Result<DataDirLock, StartError> {
         .mode(FOLDER_MODE)
         .create(data_dir)
         .map_err(|error| StartError::io("create the data folder", data_dir, error))?;
+    trust::check(data_dir).map_err(StartError::Planted)?;
     lock(&paths.lock(), data_dir)
 }
 

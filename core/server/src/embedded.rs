@@ -204,7 +204,7 @@ fn lock_members() -> MutexGuard<'static, Members> {
 fn refused(folder: &Path, error: &StartError) -> Error {
     let kind = match error {
         StartError::Config { .. } | StartError::SocketPathTooLong { .. } => ErrorKind::InvalidArgument,
-        StartError::Denied { .. } => ErrorKind::Denied,
+        StartError::Denied { .. } | StartError::Planted(_) => ErrorKind::Denied,
         StartError::DiskFull { .. } | StartError::Thread { .. } => ErrorKind::Exhausted,
         StartError::Member(OpenError::Config(_)) => ErrorKind::InvalidArgument,
         StartError::Member(OpenError::NewerFormat { .. }) => ErrorKind::Unsupported,

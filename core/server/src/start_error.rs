@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cfgstore_client::trust::Planted;
 use cfgstore_mirror::PublishError;
 use cfgstore_replica::OpenError;
 use thiserror::Error;
@@ -39,6 +40,9 @@ pub enum StartError {
         /// The folder or file.
         path: PathBuf,
     },
+    /// The data folder, or what leads there, may be another user's trap.
+    #[error("the data folder is not trusted: {0}")]
+    Planted(#[source] Planted),
     /// The disk is full.
     #[error("no space left to {action} {}: free space on its file system", .path.display())]
     DiskFull {

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
 pub use binary::find_binary;
@@ -25,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::HostPaths;
 use crate::options::Options;
 use crate::sys;
+use crate::trust;
 use spawn::{Ended, Started};
 
 const POLL: Duration = Duration::from_millis(10);
@@ -161,7 +161,7 @@ impl Autostart {
     }
 
     async fn is_served(&self) -> bool {
-        UnixStream::connect(self.paths.socket()).await.is_ok()
+        trust::connect(&self.paths.socket()).await.is_ok()
     }
 
     fn open_lock(&self) -> Result<File> {
@@ -171,6 +171,12 @@ impl Autostart {
             .mode(0o750)
             .create(dir)
             .map_err(|error| self.cannot("create the data folder", dir, &error))?;
+        trust::check(dir).map_err(|planted| {
+            Error::new(
+                ErrorKind::Denied,
+                format!("cannot start cfgstored in {}: {planted}", dir.display()),
+            )
+        })?;
         let path = self.paths.autostart_lock();
         OpenOptions::new()
             .create(true)
