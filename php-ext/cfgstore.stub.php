@@ -363,13 +363,17 @@ namespace Cfgstore {
 
         private function __construct() {}
 
-        /** Whether it is still held, as far as this process can know now. */
+        /**
+         * Whether it is still held, as far as this process can know now: no after its agent has ended, or has been silent for
+         * so long that the lock may have been lost.
+         */
         public function isHeld(): bool {}
 
         /**
          * Frees the lock and waits until it is free. A second time does nothing.
          *
-         * @throws Exception\LockLostException  It was lost before: what it protects may have been touched by another.
+         * @throws Exception\LockLostException  It was lost before, or may have been: what it protects may have been touched by
+         *                                      another. Transaction::ifHeld() finds out in time.
          */
         public function release(): void {}
     }
@@ -392,6 +396,11 @@ namespace Cfgstore {
         public function ifAbsent(string $key): static {}
 
         /**
+         * Only if the lock is still held, which the store itself sees to. If it is not, commit() throws a LockLostException.
+         */
+        public function ifHeld(Lock $lock): static {}
+
+        /**
          * Writes a value; see Client::put().
          *
          * @throws Exception\EncodingException  The value has no JSON form.
@@ -410,6 +419,7 @@ namespace Cfgstore {
          * @return int The revision of its writes.
          *
          * @throws Exception\ConflictException   A condition does not hold: nothing was written.
+         * @throws Exception\LockLostException   The lock of ifHeld() is lost: nothing was written.
          * @throws Exception\ExceptionInterface  As Client::put().
          */
         public function commit(): int {}

@@ -12,5 +12,11 @@ try {
     echo $e->getMessage(), "\n";
 }
 var_dump($lock->isHeld());
+$config->transaction()->ifHeld($lock)->put('exported', time())->commit();   // the store itself refuses it if the lock is lost
 $lock->release();
 var_dump($lock->isHeld());
+try {
+    $config->transaction()->ifHeld($lock)->put('exported', time())->commit();
+} catch (Cfgstore\Exception\LockLostException $e) {
+    echo $e->getMessage(), "\n";
+}

@@ -9,7 +9,7 @@ struct _cfg_lock {
 	zend_object std;
 };
 
-static zend_class_entry *lock_ce;
+zend_class_entry *cfg_lock_ce;
 static zend_object_handlers lock_handlers;
 
 static cfg_lock *from_object(zend_object *object)
@@ -60,10 +60,16 @@ static void free_lock(zend_object *object)
 	zend_object_std_dtor(object);
 }
 
+CoreBytes cfg_lock_key(zend_object *object, int64_t *token)
+{
+	*token = Z_LVAL_P(OBJ_PROP_NUM(object, 0));
+	return cfg_bytes(Z_STR_P(OBJ_PROP_NUM(object, 1)));
+}
+
 void cfg_new_lock(zval *result, cfg_owner owner, zend_string *name, double ttl, double wait)
 {
 	/* The object first: from then on the lock is never without an owner that frees it. */
-	object_init_ex(result, lock_ce);
+	object_init_ex(result, cfg_lock_ce);
 	cfg_lock *lock = from_object(Z_OBJ_P(result));
 	cfg_owner_hold(&lock->owner, owner);
 	int64_t token;
@@ -95,7 +101,7 @@ static ZEND_METHOD(Lock, isHeld)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
 	cfg_lock *lock = THIS_LOCK();
-	RETURN_BOOL(lock->core && cfgstore_core_lock_is_held(lock->core));
+	RETURN_BOOL(lock->core && cfgstore_core_lock_is_held(lock->core, lock->owner.scope->source->core));
 }
 
 static ZEND_METHOD(Lock, release)
@@ -106,7 +112,7 @@ static ZEND_METHOD(Lock, release)
 		return; /* released before */
 	}
 	CoreError error;
-	bool released = cfgstore_core_lock_release(lock->core, &error);
+	bool released = cfgstore_core_lock_release(lock->core, lock->owner.scope->source->core, &error);
 	give_up(lock);
 	if (!released) {
 		cfg_throw(&error);
@@ -133,11 +139,11 @@ void cfg_lock_register(void)
 {
 	zend_class_entry ce;
 	INIT_NS_CLASS_ENTRY(ce, "Cfgstore", "Lock", lock_methods);
-	lock_ce = zend_register_internal_class(&ce);
-	lock_ce->ce_flags |= ZEND_ACC_FINAL | ZEND_ACC_NO_DYNAMIC_PROPERTIES | ZEND_ACC_NOT_SERIALIZABLE;
-	lock_ce->create_object = create_lock;
-	cfg_declare_readonly(lock_ce, "token", (zend_type) ZEND_TYPE_INIT_MASK(MAY_BE_LONG));
-	cfg_declare_readonly(lock_ce, "key", (zend_type) ZEND_TYPE_INIT_MASK(MAY_BE_STRING));
+	cfg_lock_ce = zend_register_internal_class(&ce);
+	cfg_lock_ce->ce_flags |= ZEND_ACC_FINAL | ZEND_ACC_NO_DYNAMIC_PROPERTIES | ZEND_ACC_NOT_SERIALIZABLE;
+	cfg_lock_ce->create_object = create_lock;
+	cfg_declare_readonly(cfg_lock_ce, "token", (zend_type) ZEND_TYPE_INIT_MASK(MAY_BE_LONG));
+	cfg_declare_readonly(cfg_lock_ce, "key", (zend_type) ZEND_TYPE_INIT_MASK(MAY_BE_STRING));
 
 	lock_handlers = *zend_get_std_object_handlers();
 	lock_handlers.offset = offsetof(cfg_lock, std);

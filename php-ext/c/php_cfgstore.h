@@ -280,7 +280,9 @@ void cfg_watch_register(void);
 void cfg_new_watch(zval *result, cfg_owner owner, zend_string *prefix, bool ends, double timeout, int64_t from_revision);
 void cfg_new_subscription(zval *result, cfg_owner owner, zend_string *prefix, int64_t from_revision);
 
+extern zend_class_entry *cfg_lock_ce;
 void cfg_lock_register(void);
+CoreBytes cfg_lock_key(zend_object *lock, int64_t *token);
 void cfg_new_lock(zval *result, cfg_owner owner, zend_string *name, double ttl, double wait);
 void cfg_locks_release(void);
 

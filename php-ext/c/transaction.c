@@ -101,6 +101,26 @@ static ZEND_METHOD(Transaction, ifAbsent)
 	add(ZEND_THIS, CORE_STEP_IF_ABSENT, key, no_value, 0, return_value);
 }
 
+static ZEND_METHOD(Transaction, ifHeld)
+{
+	zend_object *lock;
+	ZEND_PARSE_PARAMETERS_START(1, 1)
+		Z_PARAM_OBJ_OF_CLASS(lock, cfg_lock_ce)
+	ZEND_PARSE_PARAMETERS_END();
+	transaction_object *transaction = THIS_TRANSACTION();
+	int64_t token;
+	CoreBytes key = cfg_lock_key(lock, &token);
+	CoreError error;
+	if (!is_open(transaction)) {
+		return;
+	}
+	if (!cfgstore_core_transaction_add(transaction->core, CORE_STEP_IF_HELD, no_value, key, no_value, token, &error)) {
+		cfg_throw(&error);
+		return;
+	}
+	RETURN_OBJ_COPY(Z_OBJ_P(ZEND_THIS));
+}
+
 static ZEND_METHOD(Transaction, put)
 {
 	zend_string *key;
@@ -168,6 +188,10 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_key, 0, 1, IS_STATIC, 0)
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_if_held, 0, 1, IS_STATIC, 0)
+	ZEND_ARG_OBJ_INFO(0, lock, Cfgstore\\Lock, 0)
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_put, 0, 2, IS_STATIC, 0)
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO(0, value, IS_MIXED, 0)
@@ -186,6 +210,7 @@ static const zend_function_entry transaction_methods[] = {
 	ZEND_ME(Transaction, ifRevision, arginfo_if_revision, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, ifExists, arginfo_key, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, ifAbsent, arginfo_key, ZEND_ACC_PUBLIC)
+	ZEND_ME(Transaction, ifHeld, arginfo_if_held, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, put, arginfo_put, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, putBytes, arginfo_put_bytes, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, delete, arginfo_key, ZEND_ACC_PUBLIC)

@@ -170,7 +170,7 @@ impl std::fmt::Debug for Lock {
     }
 }
 
-fn lost(name: &str, reason: &str) -> Error {
+pub(crate) fn lost(name: &str, reason: &str) -> Error {
     Error::new(
         ErrorKind::LockLost,
         format!("lock {name} is no longer held: {reason}; stop what it protects, and take it again"),

@@ -8,7 +8,8 @@ use cfgstore_proto::etcdserverpb::response_op::Response;
 
 use crate::client::revision;
 use crate::error::{Error, ErrorKind, Result, RevisionConflict};
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, printable};
+use crate::lock::lost;
 
 /// A transaction under construction. Without conditions it always writes.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +22,10 @@ pub struct Txn {
 #[derive(Debug, Clone)]
 struct Condition {
     key: Vec<u8>,
-    /// As [`RevisionConflict::wanted`].
+    /// As [`RevisionConflict::wanted`]; of a lock, its token.
     wanted: i64,
+    /// The key is a lock's, as it is, and not below the client's prefix.
+    is_lock: bool,
 }
 
 const MUST_EXIST: i64 = -1;
@@ -53,6 +56,18 @@ impl Txn {
         self.conditions.push(Condition {
             key: key.as_ref().to_vec(),
             wanted: revision,
+            is_lock: false,
+        });
+        self
+    }
+
+    /// Only if a lock is still held, of which these are [`Lock::key`](crate::Lock::key) and
+    /// [`Lock::token`](crate::Lock::token). If it is not, the transaction ends in [`ErrorKind::LockLost`].
+    pub fn if_held(mut self, key: impl AsRef<[u8]>, token: i64) -> Txn {
+        self.conditions.push(Condition {
+            key: key.as_ref().to_vec(),
+            wanted: token,
+            is_lock: true,
         });
         self
     }
@@ -157,10 +172,17 @@ impl Txn {
         }
         let mut conflicts = Vec::new();
         for (condition, response) in self.conditions.iter().zip(answer.responses) {
-            let current = match response.response {
-                Some(Response::ResponseRange(found)) => found.kvs.first().map_or(0, |kv| kv.mod_revision),
-                _ => 0,
+            let found = match &response.response {
+                Some(Response::ResponseRange(found)) => found.kvs.first(),
+                _ => None,
             };
+            if condition.is_lock {
+                if found.is_none_or(|kv| kv.create_revision != condition.wanted) {
+                    return Err(lost(&printable(&condition.key), "its key is gone"));
+                }
+                continue;
+            }
+            let current = found.map_or(0, |kv| kv.mod_revision);
             let holds = if condition.wanted == MUST_EXIST {
                 current != 0
             } else {
@@ -177,6 +199,15 @@ impl Txn {
 
 impl Condition {
     fn to_wire(&self, keyspace: &Keyspace) -> Result<pb::Compare> {
+        if self.is_lock {
+            return Ok(pb::Compare {
+                result: CompareResult::Equal.into(),
+                target: CompareTarget::Create.into(),
+                key: Bytes::copy_from_slice(&self.key),
+                target_union: Some(TargetUnion::CreateRevision(self.wanted)),
+                ..Default::default()
+            });
+        }
         let (result, revision) = match self.wanted {
             MUST_EXIST => (CompareResult::Greater, 0),
             wanted if wanted < 0 => {

@@ -5,14 +5,41 @@ use std::time::Duration;
 use cfgstore_client::{Error, ErrorKind, LockOptions, blocking};
 
 use super::source::CoreSource;
-use super::types::{CoreBytes, CoreError, guard, quietly};
+use super::types::{CORE_SILENT_MS, CoreBytes, CoreError, guard, quietly};
+use crate::source::Source;
 
 /// Longer waits than this are as good as for ever, in seconds.
 const LONGEST_WAIT_SECS: f64 = 1e9;
 
+/// No lock lives shorter without its agent, which servers see to, in seconds.
+const SHORTEST_TTL_SECS: f64 = 2.0;
+
 /// A lock that is or was held.
 pub struct CoreLock {
     lock: blocking::Lock,
+    /// An agent that is silent for so long may have lost it, without being able to say so: it renews a lease each third of
+    /// the time to live. `None`: it is not heard through the mirror.
+    silence_max_ms: Option<u64>,
+}
+
+impl CoreLock {
+    /// An error if its agent has been silent for too long.
+    fn check_agent(&self, source: &mut Source) -> Result<(), Error> {
+        source.peek();
+        let silent_ms = source.silent_ms();
+        match self.silence_max_ms {
+            Some(max) if silent_ms != u64::MAX && silent_ms >= max => Err(Error::new(
+                ErrorKind::LockLost,
+                format!(
+                    "the lock with token {} is no longer held for certain: the agent that keeps it has been silent for {:.1} s; \
+                     stop what it protects, and take it again",
+                    self.lock.token(),
+                    silent_ms as f64 / 1000.0
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Takes a lock, waiting for it at most `wait_secs`. Null on failure.
@@ -48,7 +75,14 @@ pub unsafe extern "C" fn cfgstore_core_lock_acquire(
         let lock = source
             .client(timeout_secs)?
             .lock([prefix, name].concat(), &options)?;
-        let lock = Box::new(CoreLock { lock });
+        let source = source.reads();
+        source.peek();
+        let is_heard = source.silent_ms() < CORE_SILENT_MS;
+        let lives_ms = ttl_secs.ceil().max(SHORTEST_TTL_SECS) * 1000.0;
+        let lock = Box::new(CoreLock {
+            lock,
+            silence_max_ms: is_heard.then_some((lives_ms * 2.0 / 3.0) as u64),
+        });
         *token = lock.lock.token();
         *key = CoreBytes::of(lock.lock.key());
         Ok(Box::into_raw(lock))
@@ -57,26 +91,40 @@ pub unsafe extern "C" fn cfgstore_core_lock_acquire(
     unsafe { guard(error, acquire) }.unwrap_or(std::ptr::null_mut())
 }
 
-/// Whether it is still held, as far as this process can know now.
+/// Whether it is still held, as far as this process can know now: as its agent says, and not after a silence of the agent in
+/// which it may have been lost. `source` is what it was taken from.
 ///
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_lock_is_held(lock: *mut CoreLock) -> bool {
+pub unsafe extern "C" fn cfgstore_core_lock_is_held(lock: *mut CoreLock, source: *mut CoreSource) -> bool {
     let mut held = false;
-    // SAFETY: the caller holds the handle.
-    quietly(|| held = unsafe { &mut *lock }.lock.is_held());
+    quietly(|| {
+        // SAFETY: the caller holds both handles.
+        let (lock, source) = unsafe { (&mut *lock, &mut *source) };
+        held = lock.lock.is_held() && lock.check_agent(source.reads()).is_ok();
+    });
     held
 }
 
-/// Frees the lock and waits until it is free; that it was lost before is a failure. The handle stays.
+/// Frees the lock and waits until it is free; that it was lost before is a failure. The handle stays. `source` is what it was
+/// taken from.
 ///
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_lock_release(lock: *mut CoreLock, error: *mut CoreError) -> bool {
-    // SAFETY: the caller holds the handle.
-    let release = || unsafe { &mut *lock }.lock.release();
+pub unsafe extern "C" fn cfgstore_core_lock_release(
+    lock: *mut CoreLock,
+    source: *mut CoreSource,
+    error: *mut CoreError,
+) -> bool {
+    let release = || {
+        // SAFETY: the caller holds both handles.
+        let (lock, source) = unsafe { (&mut *lock, &mut *source) };
+        // An agent that is silent would not answer; it sees the connection end when it can.
+        lock.check_agent(source.reads())?;
+        lock.lock.release()
+    };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, release) }.is_some()
 }

@@ -19,6 +19,11 @@ pub struct CoreSource {
 }
 
 impl CoreSource {
+    /// What is read.
+    pub(super) fn reads(&mut self) -> &mut Source {
+        &mut self.source
+    }
+
     /// The connection for calls that are bounded by `timeout_secs`.
     pub(super) fn client(&mut self, timeout_secs: f64) -> Result<&Client, Error> {
         self.source.client(timeout(timeout_secs)?)

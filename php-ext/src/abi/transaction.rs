@@ -20,6 +20,8 @@ pub enum CoreStep {
     IfExists,
     /// Only if the key does not exist.
     IfAbsent,
+    /// Only if the lock with this key and, as revision, this token is held.
+    IfHeld,
     /// Writes the value.
     Put,
     /// Deletes the key.
@@ -44,7 +46,7 @@ pub unsafe extern "C" fn cfgstore_core_transaction_free(transaction: *mut CoreTr
     }
 }
 
-/// Adds a step. `value` matters to a put, `revision` to `IfRevision`.
+/// Adds a step. `value` matters to a put, `revision` to `IfRevision` and `IfHeld`.
 ///
 /// # Safety
 /// As the module says.
@@ -62,7 +64,11 @@ pub unsafe extern "C" fn cfgstore_core_transaction_add(
         // SAFETY: the caller holds the handle and lends the rest.
         let (transaction, prefix, key, value) =
             unsafe { (&mut *transaction, prefix.get(), key.get(), value.get()) };
-        let key = whole_key(prefix, key)?;
+        // A lock's key is whole.
+        let key = match step {
+            CoreStep::IfHeld => key.to_vec(),
+            _ => whole_key(prefix, key)?,
+        };
         if matches!(step, CoreStep::IfRevision) && revision < 1 {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
@@ -76,6 +82,7 @@ pub unsafe extern "C" fn cfgstore_core_transaction_add(
             CoreStep::IfRevision => txn.if_revision(key, revision),
             CoreStep::IfExists => txn.if_exists(key),
             CoreStep::IfAbsent => txn.if_absent(key),
+            CoreStep::IfHeld => txn.if_held(key, revision),
             CoreStep::Put => txn.put(key, value.to_vec()),
             CoreStep::Delete => txn.delete(key),
         };
