@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every example under examples/php runs against a fresh embedded store and ends with status 0.
+# Every example under examples/php runs against a fresh embedded store and ends with status 0, and every public method occurs in one.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${CFGSTORE_BUILD_DIR:-$PWD/build}
@@ -19,5 +19,10 @@ for example in examples/php/*.php; do
         failed=$((failed + 1)); echo "FAIL $example"; sed 's/^/    /' "$folder/out"
     fi
 done
+if php8.2 "${settings[@]}" scripts/check-examples.php examples/php/*.php; then
+    passed=$((passed + 1)); echo "PASS every public method has an example"
+else
+    failed=$((failed + 1)); echo "FAIL every public method has an example"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -8,8 +8,9 @@ $revision = $config->transaction()
     ->ifAbsent('primary')
     ->put('primary', 'db1')
     ->put('replicas', ['db2', 'db3'])
+    ->putBytes('certificate', "\x30\x82\x01\x0a")
     ->commit();
-echo "both written at revision $revision\n";
+echo "all written at revision $revision\n";
 
 try {
     $config->transaction()

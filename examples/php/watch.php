@@ -7,10 +7,12 @@ $config->put('job/interval', 60);                       // stands for what other
 $config->put('job/interval', 30);
 $config->delete('job/interval');
 
-foreach ($config->watch('job/', timeout: 10.0, fromRevision: $from) as $revision => $change) {
+$watch = $config->watch('job/', timeout: 10.0, fromRevision: $from);
+foreach ($watch as $revision => $change) {
     echo "$revision: {$change->type->value} {$change->key}: ",
         json_encode($change->previous), ' -> ', json_encode($change->value), "\n";
     if ($change->type === Cfgstore\ChangeType::Delete) {
         break;
     }
 }
+echo "another watch would go on at revision {$watch->position()}\n";
