@@ -17,7 +17,7 @@ use crate::error::from_mirror;
 const CHECK_EVERY_MS: u64 = 1_000;
 /// The same while the mirror has been given up and its successor is not there yet.
 const CHECK_RETIRED_EVERY_MS: u64 = 10;
-/// How long a read waits for the answer of an agent that this process can't start.
+/// How long a read waits for the answer of an agent that this process can't start, or does not need.
 const LONGEST_QUESTION: Duration = Duration::from_millis(500);
 /// Connections kept for different timeouts.
 const MAX_CLIENTS: usize = 4;
@@ -55,6 +55,8 @@ pub struct Source {
     stale_ms: u64,
     revive_not_before: Option<Instant>,
     trouble: Option<String>,
+    /// Of the agent: what it says of its members while it is silent, or why it could not be brought back.
+    agent_trouble: Option<String>,
     data_dir: PathBuf,
     socket: PathBuf,
     key: Vec<u8>,
@@ -116,6 +118,7 @@ impl Source {
             stale_ms: 0,
             revive_not_before: None,
             trouble: None,
+            agent_trouble: None,
             key: Vec::new(),
         })
     }
@@ -181,9 +184,9 @@ impl Source {
         self.reader.as_ref().map_or(u64::MAX, silent_ms)
     }
 
-    /// Why the newest generation is not what reads see, if so.
+    /// Why the newest generation is not what reads see, or why the agent that makes it is silent, if so.
     pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.trouble.as_deref().or(self.agent_trouble.as_deref())
     }
 
     /// Moves to the newest snapshot, and waits, for `timeout` at most, until it holds revision `at_least` (0: no wait).
@@ -260,6 +263,8 @@ impl Source {
         }
         if self.stale_ms >= SILENT_MS {
             self.revive(timeout);
+        } else {
+            self.agent_trouble = None;
         }
         Ok(())
     }
@@ -308,7 +313,8 @@ impl Source {
         self.client(timeout)?.agent_status()
     }
 
-    /// Starts the embedded store again when nothing answers on its socket. Reads go on whatever comes of it.
+    /// Starts the embedded store or the agent again when nothing answers on its socket. Reads go on whatever comes of it, and soon: there is
+    /// something to read, what is being started goes on without them, and an agent that hangs answers nobody.
     fn revive(&mut self, timeout: Duration) {
         if !self.starts_the_store() {
             return;
@@ -317,11 +323,11 @@ impl Source {
             return;
         }
         self.revive_not_before = Some(Instant::now() + REVIVE_PAUSE);
-        match self.ask_agent(timeout) {
+        match self.ask_agent(timeout.min(LONGEST_QUESTION)) {
             // It answers, but may have trouble with the members.
-            Ok(Some(agent)) if !agent.trouble.is_empty() => self.trouble = Some(agent.trouble),
-            Ok(_) => self.trouble = None,
-            Err(error) => self.trouble = Some(error.message),
+            Ok(Some(agent)) if !agent.trouble.is_empty() => self.agent_trouble = Some(agent.trouble),
+            Ok(_) => self.agent_trouble = None,
+            Err(error) => self.agent_trouble = Some(error.message),
         }
     }
 

@@ -62,13 +62,18 @@ echo php($try, $silent);
 echo php($try, $silent + ['cfgstore.on_stale' => 'throw']);
 $write = 'try { (new Cfgstore\Client)->put("b", 1); } catch (Cfgstore\Exception\ExceptionInterface $e) { echo get_class($e), $e->mayHaveHappened() ? ": it may have happened\n" : ": it has not happened\n"; }';
 echo php($write, $silent);
+await('more silence', fn () => php('$c = new Cfgstore\Client; $c->get("/agent/a"); echo json_encode($c->status()->silentSeconds > 3);', $silent) === 'true');
+// Nor does a read wait that would bring an agent back: this one hangs. A wait would take the whole timeout.
+$from = now();
+echo php('$c = new Cfgstore\Client(prefix: "/agent/"); echo $c->get("a"), " ", json_encode($c->get("none", null)), "\n";', ['cfgstore.timeout' => 30]);
+check('at once', now() - $from < 15);
 posix_kill(agent_pid($folder), SIGCONT);
 await('the heartbeat', fn () => php($try, $silent + ['cfgstore.on_stale' => 'throw']) === "\"new folder\"\n");
 $kill();
 echo php($write, $silent);
 echo php('$c = new Cfgstore\Client; do { $c->refresh(); $s = $c->status(); time_nanosleep(0, 50_000_000); } while ($s->agentAlive); var_dump($s->synced, $s->agentAlive, $s->revision > 0);', $silent);
 // The next process that reads brings it back, since autostart is on.
-echo php('$c = new Cfgstore\Client; $c->get("/agent/a"); var_dump($c->status()->agentAlive);');
+echo php('$c = new Cfgstore\Client; for ($n = 0; $n < 3000 && !$c->status()->agentAlive; $n++, time_nanosleep(0, 10_000_000)) { $c->get("/agent/a"); } var_dump($c->status()->agentAlive);');
 ?>
 --EXPECT--
 ok - reads without an agent
@@ -87,6 +92,8 @@ ok - it is another
 "new folder"
 Cfgstore\Exception\UnavailableException retryable: the host agent has been silent for N s, and cfgstore.on_stale is "throw" after N s: look after the agent, or set cfgstore.on_stale=serve to read the last known configuration
 Cfgstore\Exception\TimeoutException: it may have happened
+new folder null
+ok - at once
 Cfgstore\Exception\UnavailableException: it has not happened
 bool(true)
 bool(false)
