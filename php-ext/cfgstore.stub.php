@@ -438,7 +438,7 @@ namespace Cfgstore {
         public readonly int $generation;
         /** Number of keys in it, of every prefix. */
         public readonly int $keys;
-        /** Whether it is the last copy from disk, which no member has confirmed yet. */
+        /** Whether it is the last copy from disk, or a seed, which no member has confirmed yet. */
         public readonly bool $restored;
         /** Whether the agent was heard within the last three seconds. */
         public readonly bool $agentAlive;

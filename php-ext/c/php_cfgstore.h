@@ -29,7 +29,7 @@ typedef enum { CFG_READS_AUTO, CFG_READS_REQUEST, CFG_READS_LATEST } cfg_consist
 typedef enum { CFG_STALE_SERVE, CFG_STALE_THROW } cfg_on_stale;
 
 typedef struct {
-	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored;
+	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored, *seed;
 	bool autostart;
 	double timeout;              /* seconds */
 	double stale_after;          /* seconds; 0: never stale */

@@ -245,6 +245,7 @@ static cfg_source *open_source(const char *endpoints, CoreError *error)
 		.data_dir = cfg_cstring(settings->data_dir),
 		.mirror_dir = cfg_cstring(settings->mirror_dir),
 		.cfgstored = cfg_cstring(settings->cfgstored),
+		.seed = cfg_cstring(settings->seed),
 		.autostart = settings->autostart,
 	};
 	CoreSource *core = cfgstore_core_source_open(&core_settings, error);

@@ -171,6 +171,7 @@ PHP_INI_BEGIN()
 	ENTRY("data_dir", "", PHP_INI_SYSTEM | PHP_INI_PERDIR, on_path, data_dir, NULL)
 	ENTRY("mirror_dir", "", PHP_INI_SYSTEM | PHP_INI_PERDIR, on_path, mirror_dir, NULL)
 	ENTRY("cfgstored", "", PHP_INI_SYSTEM, on_path, cfgstored, NULL)
+	ENTRY("seed", "", PHP_INI_SYSTEM, on_path, seed, NULL)
 	ENTRY("autostart", "1", PHP_INI_SYSTEM, on_flag, autostart, NULL)
 	ENTRY("timeout", "5", PHP_INI_ALL, on_seconds, timeout, NULL)
 	ENTRY("value_mode", "auto", PHP_INI_SYSTEM, on_choice, value_mode, value_modes)
@@ -191,9 +192,21 @@ static void warn_of_unknown_settings(void)
 	} ZEND_HASH_FOREACH_END();
 }
 
+/* A container names its seed in the environment, which php-fpm does not leave to its workers: it is read here, in the master. */
+static void take_seed_from_environment(void)
+{
+	const char *name = "cfgstore.seed", *seed = getenv("CFGSTORE_SEED");
+	if (seed && *seed && !zend_hash_str_exists(php_ini_get_configuration_hash(), name, strlen(name))) {
+		zval value;
+		ZVAL_NEW_STR(&value, zend_string_init(seed, strlen(seed), 1));
+		zend_hash_str_update(php_ini_get_configuration_hash(), name, strlen(name), &value);
+	}
+}
+
 zend_result cfg_settings_register(int type, int module_number)
 {
 	choose_by_sapi();
+	take_seed_from_environment();
 	if (zend_register_ini_entries(ini_entries, module_number) == FAILURE) {
 		return FAILURE;
 	}

@@ -37,6 +37,8 @@ pub struct Settings {
     pub mirror_dir: Option<PathBuf>,
     /// The binary to start; `None`: the client core's search.
     pub cfgstored: Option<PathBuf>,
+    /// What an agent serves until a member answers; `None`: nothing, or what its environment says.
+    pub seed: Option<PathBuf>,
     /// Whether to start it.
     pub autostart: bool,
 }
@@ -92,6 +94,7 @@ impl Source {
             mirror_dir: settings.mirror_dir.clone(),
             autostart: settings.autostart,
             cfgstored: settings.cfgstored,
+            seed: settings.seed,
             client_name: "php".into(),
             ..Options::default()
         };

@@ -32,6 +32,7 @@ cfgstore.prefix => no value => no value
 cfgstore.data_dir => %s/store => %s/store
 cfgstore.mirror_dir => no value => no value
 cfgstore.cfgstored => %scfgstored => %scfgstored
+cfgstore.seed => no value => no value
 cfgstore.autostart => 1 => 1
 cfgstore.timeout => 5 => 5
 cfgstore.value_mode => immutable => immutable

@@ -16,6 +16,8 @@ pub struct FpmOptions {
     pub max_requests: usize,
     /// More PHP settings, `name=value`.
     pub settings: Vec<String>,
+    /// Variables of the master's environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for FpmOptions {
@@ -24,6 +26,7 @@ impl Default for FpmOptions {
             workers: 8,
             max_requests: 0,
             settings: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }
@@ -86,7 +89,9 @@ impl Fpm {
             .env("PATH", path_with_sbin())
             .arg("--fpm-config")
             .arg(folder.join("fpm.conf"));
-        command.args(host.php_settings());
+        command
+            .args(host.php_settings())
+            .envs(options.environment.clone());
         for setting in &options.settings {
             command.arg("-d").arg(setting);
         }

@@ -20,6 +20,7 @@ Examples:
   cfgctl lock deploy --wait 30 -- ./deploy.sh     run a program while no other holds the lock
   cfgctl --endpoints http://a:2379,http://b:2379 status
   cfgctl --endpoints http://a:2379 snapshot save backup.db
+  cfgctl --endpoints http://a:2379 mirror save seed.snap
   cfgctl --endpoints http://a:2379 migrate --from http://etcd:2379
 
 Without --endpoints it talks to the embedded store of this host, and starts it if it is not running, as the PHP \
@@ -86,8 +87,25 @@ pub enum Command {
     ///
     /// Revisions are not kept: each copied key gets a new one. Copying again is harmless; only what differs is written.
     Migrate(Migrate),
+    /// The shared-memory copy that a host's programs read
+    #[command(subcommand)]
+    Mirror(MirrorCommand),
     #[command(flatten)]
     Operate(OperateCommand),
+}
+
+/// What there is to do with a host's copy.
+#[derive(Debug, Subcommand)]
+pub enum MirrorCommand {
+    /// Save it to a file, the seed of another host
+    ///
+    /// A host that is given the file (`cfgstored --endpoints … --seed FILE`, or $CFGSTORE_SEED) reads from it until a member
+    /// answers for the first time. Members are reached through an agent of this host, which is started, and goes on. The
+    /// file holds every key, has mode 0640, and replaces an older one in one step.
+    Save {
+        /// The file
+        file: PathBuf,
+    },
 }
 
 /// What applications do.

@@ -7,6 +7,7 @@ mod failure;
 mod lease;
 mod lock;
 mod migrate;
+mod mirror;
 mod operate;
 mod output;
 mod signals;
@@ -43,6 +44,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
     let done = match arguments.command {
         Command::Snapshot(command) => snapshot::run(connection, command, output).await,
         Command::Migrate(migrate) => migrate::run(connection, &migrate, output).await,
+        Command::Mirror(command) => mirror::run(connection, command, output).await,
         Command::Operate(command) => operate::run(connection, command, output).await,
         Command::Status => {
             let status = connect_running(connection)?.status().await?;

@@ -22,6 +22,9 @@ pub struct Options {
     pub autostart: bool,
     /// The `cfgstored` binary to start. Default: searched, see [`crate::autostart::find_binary`].
     pub cfgstored: Option<PathBuf>,
+    /// A seed: a copy of the members' store, made on another machine, told to an agent that is started: what it serves until a
+    /// member answers for the first time. Default: none; `cfgstored` itself looks at `$CFGSTORE_SEED`.
+    pub seed: Option<PathBuf>,
     /// Name this client states to servers, unverified, for logs and history; at most 128 bytes of visible
     /// ASCII, anything else is replaced. Default: empty.
     pub client_name: String,
@@ -42,6 +45,7 @@ impl Default for Options {
             mirror_dir: None,
             autostart: true,
             cfgstored: None,
+            seed: None,
             client_name: String::new(),
             call_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(1),

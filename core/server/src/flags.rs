@@ -66,6 +66,10 @@ pub struct Flags {
     /// Folder of the shared-memory mirror [default: one of its own under /dev/shm]
     #[arg(long, value_name = "DIR")]
     mirror_dir: Option<PathBuf>,
+    /// As an agent, serve this copy of the members' store until one of them answers for the first time: a file that
+    /// `cfgctl mirror save` made, perhaps on another machine [default: $CFGSTORE_SEED]
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
 
     /// Largest request, in bytes
     #[arg(long, default_value_t = 3 << 19, value_name = "BYTES")]
@@ -224,6 +228,8 @@ impl Flags {
         let mut config = AgentConfig::new(data_dir, members);
         config.socket = self.socket.clone();
         config.mirror_dir = self.mirror_dir.clone();
+        let given = || std::env::var_os("CFGSTORE_SEED").filter(|path| !path.is_empty());
+        config.seed = self.seed.clone().or_else(|| given().map(PathBuf::from));
         Ok(Some(config))
     }
 
@@ -231,6 +237,11 @@ impl Flags {
     pub fn into_config(self) -> Result<Config, StartError> {
         let cluster = peers::Cluster::read(&self)?;
         let refuse = |setting| move |reason| StartError::Config { setting, reason };
+        if self.seed.is_some() {
+            return Err(refuse("--seed")(
+                "is for an agent, which --endpoints asks for: a member has data of its own".to_owned(),
+            ));
+        }
         if self.logger != "zap" && self.logger != "default" {
             return Err(refuse("--logger")(format!(
                 "{:?} is not supported; use zap or leave it out",

@@ -202,16 +202,21 @@ impl Outlet {
 
     /// Saves what is published to disk, if it is time to.
     pub fn save_last_copy_if_due(&mut self) {
-        let published = self.publisher.as_ref().and_then(Publisher::current);
-        self.last_copy.save_if_due(published);
+        self.last_copy.save_if_due(worth_saving(self.publisher.as_ref()));
     }
 
     /// Saves the last copy and ends in order: readers keep what is published, the next process goes on in the same folder.
     pub fn close(self) {
-        self.last_copy
-            .finish(self.publisher.as_ref().and_then(Publisher::current));
+        self.last_copy.finish(worth_saving(self.publisher.as_ref()));
         if let Some(publisher) = self.publisher {
             publisher.close();
         }
     }
+}
+
+/// What no member has confirmed came from a file: from the last copy, or from a seed that must not become one.
+fn worth_saving(publisher: Option<&Publisher>) -> Option<&Arc<Snapshot>> {
+    publisher
+        .and_then(Publisher::current)
+        .filter(|published| !published.is_restored())
 }

@@ -41,6 +41,8 @@ pub struct CoreSettings {
     pub mirror_dir: CoreBytes,
     /// Path of the `cfgstored` binary.
     pub cfgstored: CoreBytes,
+    /// Path of the seed of an agent.
+    pub seed: CoreBytes,
     /// Start it when nothing answers.
     pub autostart: bool,
 }
@@ -120,7 +122,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
 ) -> *mut CoreSource {
     let open = || {
         // SAFETY: the caller lends the settings and the bytes in them.
-        let (settings, endpoints, data_dir, mirror_dir, cfgstored) = unsafe {
+        let (settings, endpoints, data_dir, mirror_dir, cfgstored, seed) = unsafe {
             let s = &*settings;
             (
                 s,
@@ -128,6 +130,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
                 s.data_dir.get(),
                 s.mirror_dir.get(),
                 s.cfgstored.get(),
+                s.seed.get(),
             )
         };
         let endpoints = std::str::from_utf8(endpoints)
@@ -137,6 +140,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
             data_dir: path_setting(data_dir),
             mirror_dir: path_setting(mirror_dir),
             cfgstored: path_setting(cfgstored),
+            seed: path_setting(seed),
             autostart: settings.autostart,
         })?;
         Ok(Box::into_raw(Box::new(CoreSource {

@@ -55,6 +55,7 @@ pub(crate) struct Autostart {
     /// The members that an agent is started for; empty: it is the embedded store.
     members: Vec<String>,
     binary: Option<PathBuf>,
+    seed: Option<PathBuf>,
     timeout: Duration,
     last_failure: Mutex<Option<(Instant, Error)>>,
 }
@@ -75,6 +76,7 @@ impl Autostart {
                 Address::Embedded | Address::Unix(_) | Address::Members(_) => Vec::new(),
             },
             binary: options.cfgstored.clone(),
+            seed: options.seed.clone(),
             timeout: options.start_timeout,
             last_failure: Mutex::default(),
         }
@@ -133,6 +135,7 @@ impl Autostart {
             paths: &self.paths,
             mirror_dir: self.mirror_dir.as_deref(),
             members: &self.members,
+            seed: self.seed.as_deref(),
         };
         match spawn::start(&binary, told, deadline).await? {
             Started::Serving => Ok(()),

@@ -76,6 +76,8 @@ pub(super) struct Told<'a> {
     pub mirror_dir: Option<&'a Path>,
     /// URLs; empty: it is no agent.
     pub members: &'a [String],
+    /// What an agent serves until a member answers.
+    pub seed: Option<&'a Path>,
 }
 
 /// Starts it and waits for its one line on stdout.
@@ -84,6 +86,7 @@ pub(super) async fn start(binary: &Path, told: Told<'_>, deadline: Instant) -> R
         paths,
         mirror_dir,
         members,
+        seed,
     } = told;
     let fault = |what: &str, error: io::Error| {
         Error::new(
@@ -107,6 +110,10 @@ pub(super) async fn start(binary: &Path, told: Told<'_>, deadline: Instant) -> R
     }
     if !members.is_empty() {
         command.arg("--endpoints").arg(members.join(","));
+        if let Some(seed) = seed {
+            let seed = std::path::absolute(seed).map_err(|error| fault("seed", error))?;
+            command.arg("--seed").arg(seed);
+        }
     }
     command
         .current_dir("/")

@@ -23,6 +23,9 @@ pub struct AgentConfig {
     pub socket: Option<PathBuf>,
     /// Folder of the mirror; one of its own under `/dev/shm`, found through `<data_dir>/mirror`, when `None`.
     pub mirror_dir: Option<PathBuf>,
+    /// What is served until a member answers for the first time: a copy of the members' store, as `cfgctl mirror save` makes
+    /// it. The last copy in the data folder counts more, unless the seed is of the same cluster and newer.
+    pub seed: Option<PathBuf>,
     /// Bound of one attempt to connect to one member. Default 1 s.
     pub connect_timeout: Duration,
     /// How long the start waits for the first copy; then calls are served without one. Default 2 s.
@@ -41,6 +44,7 @@ impl AgentConfig {
             data_dir: data_dir.into(),
             socket: None,
             mirror_dir: None,
+            seed: None,
             connect_timeout: Duration::from_secs(1),
             first_copy_timeout: Duration::from_secs(2),
             max_connections: 10_000,

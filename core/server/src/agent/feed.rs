@@ -2,16 +2,17 @@
 //!
 //! A copy of the whole store at one revision, then every change after it. What is published stays while the members can't
 //! be reached, and its heartbeat stands still: readers are told how old it is. A watch that has missed history, and a
-//! store that has gone back (restored from a backup), lead to a new copy.
+//! store that has gone back (restored from a backup), lead to a new copy. A host that starts while no member answers gets what
+//! it knew last, or a seed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cfgstore_client::{ChangeBatch, ChangeKind, Client, ClusterPin, Error, Watch, WatchOptions};
-use cfgstore_mirror::{Change, Entry, Origin, Snapshot};
+use cfgstore_client::{ChangeBatch, ChangeKind, Client, ClusterPin, Error, Watch, WatchOptions, trust};
+use cfgstore_mirror::{Change, Entry, Origin, ReadError, Snapshot};
 use cfgstore_proto::etcdserverpb as pb;
 use futures_util::FutureExt;
 use tokio::sync::{oneshot, watch};
@@ -26,6 +27,8 @@ use crate::start_error::StartError;
 /// After a copy that failed.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_LAST: Duration = Duration::from_secs(2);
+/// How long readers that have nothing wait for members before they get a stored copy.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// What is published at once, at most: changes that are there already, in whole revisions.
 const MAX_PUBLISHED_REVISIONS: usize = 1024;
 
@@ -62,6 +65,7 @@ impl Feed {
         };
         let options = mirror_outlet::place(&config.paths(), config.mirror_dir());
         let last_copy = config.paths().last_copy();
+        let seed = config.seed.clone();
         let client_options = config.options();
         let (progress_sender, progress) = watch::channel(MirrorProgress::default());
         let (trouble_sender, trouble) = watch::channel(Trouble::Starting);
@@ -99,6 +103,8 @@ impl Feed {
                     cluster,
                     keys,
                     last_copy,
+                    seed,
+                    seed_trouble: None,
                     trouble: trouble_sender,
                     stopped,
                     ticks,
@@ -149,12 +155,30 @@ impl Feed {
     }
 }
 
-/// The cluster whose copy this host has.
-fn known_cluster(outlet: &Outlet, last_copy: &std::path::Path) -> Option<u64> {
-    if let Some(published) = outlet.current() {
+/// The cluster that this host has reached before. A seed says nothing of that.
+fn known_cluster(outlet: &Outlet, last_copy: &Path) -> Option<u64> {
+    let published = outlet.current().filter(|published| !published.is_restored());
+    if let Some(published) = published {
         return Some(published.source_id());
     }
     Snapshot::open_file(last_copy).ok().map(|saved| saved.source_id())
+}
+
+/// A stored copy, all of which can be read.
+fn open_stored(path: &Path) -> std::result::Result<Snapshot, ReadError> {
+    let stored = Snapshot::open_file(path)?;
+    for entry in stored.iter() {
+        entry?;
+    }
+    Ok(stored)
+}
+
+fn open_seed(path: &Path) -> std::result::Result<Snapshot, String> {
+    trust::check(path).map_err(|planted| format!("the seed is not trusted: {planted}"))?;
+    // A container's orchestrator mounts files as links.
+    let file = std::fs::canonicalize(path)
+        .map_err(|error| format!("the seed {} cannot be read: {error}", path.display()))?;
+    open_stored(&file).map_err(|error| format!("the seed cannot be read: {error}"))
 }
 
 /// The thread's work.
@@ -164,6 +188,9 @@ struct Follower {
     cluster: ClusterPin,
     keys: Arc<LockKeys>,
     last_copy: PathBuf,
+    seed: Option<PathBuf>,
+    /// Why the seed can't be served.
+    seed_trouble: Option<String>,
     trouble: watch::Sender<Trouble>,
     stopped: oneshot::Receiver<()>,
     ticks: Interval,
@@ -194,9 +221,19 @@ impl Follower {
         let mut pause = PAUSE_FIRST;
         loop {
             let client = self.client.clone();
-            let loaded = match self.attend(async move { load(&client).await }).await {
+            let mut copy = std::pin::pin!(async move { load(&client).await });
+            let loaded = match self.attend(tokio::time::timeout(PATIENCE, &mut copy)).await {
                 None => break,
-                Some(loaded) => loaded,
+                Some(Ok(loaded)) => loaded,
+                Some(Err(_)) => {
+                    if self.serve_stored_copy() {
+                        self.troubled("no member has answered yet, a stored copy is served".to_owned());
+                    }
+                    match self.attend(copy).await {
+                        None => break,
+                        Some(loaded) => loaded,
+                    }
+                }
             };
             let reason = match loaded {
                 Ok(loaded) if self.publish_copy(&loaded) => {
@@ -210,8 +247,11 @@ impl Follower {
                 Ok(_) => "the mirror could not be published; see the log".to_owned(),
                 Err(error) => error.message,
             };
-            self.troubled(reason);
-            self.restore_last_copy();
+            self.serve_stored_copy();
+            self.troubled(match &self.seed_trouble {
+                Some(seed) if self.outlet.current().is_none() => format!("{reason}; {seed}"),
+                _ => reason,
+            });
             if self.attend(tokio::time::sleep(pause)).await.is_none() {
                 break;
             }
@@ -245,6 +285,10 @@ impl Follower {
     }
 
     fn publish_copy(&mut self, loaded: &Loaded) -> bool {
+        let served = self.outlet.current().map(|served| served.source_id());
+        if served.is_some_and(|source_id| source_id != self.cluster.id()) {
+            tracing::warn!("the seed was of another cluster than the members that answer now; theirs counts");
+        }
         self.keys.keep_only(|key| loaded.has(key));
         let origin = Origin {
             source_id: self.cluster.id(),
@@ -411,37 +455,67 @@ impl Follower {
             .send_modify(|progress| progress.failing = true);
     }
 
-    /// A host that has started while no member answers reads what it knew before.
-    fn restore_last_copy(&mut self) {
+    /// A host that has started while no member answers reads what it knew before, or a seed. False: there was nothing to do, or
+    /// nothing to serve.
+    fn serve_stored_copy(&mut self) -> bool {
         if self.outlet.current().is_some() {
-            return;
+            return false;
         }
-        let Ok(saved) = Snapshot::open_file(&self.last_copy) else {
-            return;
+        let Some(stored) = self.stored_copy() else {
+            return false;
         };
-        let entries: std::result::Result<Vec<Entry<'_>>, _> = saved.iter().collect();
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::warn!(%error, "the last copy is unreadable; reads wait for a member");
-                return;
-            }
+        let entries: std::result::Result<Vec<Entry<'_>>, _> = stored.iter().collect();
+        let Ok(entries) = entries else {
+            // It was read a moment ago.
+            return false;
         };
         let origin = Origin {
-            source_id: saved.source_id(),
-            revision: saved.revision(),
+            source_id: stored.source_id(),
+            revision: stored.revision(),
             restored: true,
         };
         tracing::warn!(
-            revision = saved.revision(),
-            "no member answers: the last copy is served"
+            revision = stored.revision(),
+            "no member answers: a stored copy is served"
         );
-        self.outlet.publish(saved.revision(), |publisher, _| {
+        let published = self.outlet.publish(stored.revision(), |publisher, _| {
             publisher.publish_full(origin, entries).map(Some)
         });
         self.outlet
             .progress()
             .send_modify(|progress| progress.failing = true);
+        published
+    }
+
+    /// The last copy, unless the seed is a newer one of the same store.
+    fn stored_copy(&mut self) -> Option<Snapshot> {
+        let last = match open_stored(&self.last_copy) {
+            Ok(last) => Some(last),
+            Err(ReadError::NotFound { .. }) => None,
+            Err(error) => {
+                tracing::warn!(%error, "the last copy is unreadable");
+                None
+            }
+        };
+        let seed = match self.seed.as_deref().map(open_seed) {
+            None => None,
+            Some(Ok(seed)) => Some(seed),
+            Some(Err(reason)) => {
+                // Tried, and told of, once.
+                tracing::error!(%reason, "the seed is left out");
+                self.seed_trouble = Some(reason);
+                self.seed = None;
+                None
+            }
+        };
+        match (last, seed) {
+            (Some(last), Some(seed))
+                if seed.source_id() == last.source_id() && seed.revision() > last.revision() =>
+            {
+                Some(seed)
+            }
+            (last, seed) => last.or(seed),
+        }
     }
 }
 
