@@ -2,12 +2,13 @@
  * From stored bytes to PHP values, and the life of immutable ones.
  *
  * An immutable value is one malloc'd block laid out as opcache lays out literals: tables flagged immutable with two
- * references, strings flagged interned and permanent with their hash in place, and zvals that say "not counted". The engine
- * neither counts nor changes nor frees any of it; writing to such an array in PHP copies it first.
+ * references, strings flagged interned with their hash in place, and zvals that say "not counted". The engine
+ * neither counts nor changes nor frees any of it; writing to such an array in PHP copies it first. Not flagged permanent: for what
+ * outlives a request, such as the cache of regular expressions, the engine then copies a string, as it does with a script's literals.
  *
  * That the engine does not count them means that nothing says when the last variable has let go. So a block that the store no
  * longer needs is buried, and freed only at the start of a later request, when no variable of the request that saw it is
- * left. It rests for some time even then: another extension may treat a permanent string as what it says.
+ * left. It rests for some time even then: another extension may keep an interned string for longer than that.
  */
 #include "php_cfgstore.h"
 #include "ext/json/php_json.h"
@@ -61,7 +62,7 @@ static zend_string *place_string(char **at, zend_string *from, uint32_t flags)
 	zend_string *string = place(at, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
 	memcpy(string, from, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
 	GC_SET_REFCOUNT(string, 1);
-	GC_TYPE_INFO(string) = GC_STRING | ((IS_STR_INTERNED | IS_STR_PERMANENT | IS_STR_PERSISTENT | flags) << GC_FLAGS_SHIFT);
+	GC_TYPE_INFO(string) = GC_STRING | ((IS_STR_INTERNED | IS_STR_PERSISTENT | flags) << GC_FLAGS_SHIFT);
 	/* The engine computes a missing hash in place, and this memory is not its own to write. */
 	zend_string_hash_func(string);
 	return string;
