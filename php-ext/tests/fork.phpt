@@ -38,6 +38,21 @@ while (end($seen) !== 'd') { $seen[] = $subscription->next(20.0)?->key; }
 check('its subscription missed nothing', $seen === ['c', 'd']);
 check('and its lock is held', $lock->isHeld());
 $lock->release();
+// In the middle of a loop over changes, as a worker that forks for each of them.
+$watch = $client->watch('jobs/', timeout: 30.0, fromRevision: $client->transaction()->put('jobs/1', 1)->put('jobs/2', 2)->put('jobs/3', 3)->commit());
+$done = [];
+foreach ($watch as $change) {
+    $done[] = in_child(function () use ($client, $watch, $change) {
+        $client->put("done/$change->key", $change->value);
+        // Its own loop goes on where the parent's is.
+        foreach ($watch as $next) { return "$change->key then $next->key"; }
+    });
+    if ($change->key === 'jobs/2') { $client->put('jobs/4', 4); }
+    if ($change->key === 'jobs/3') { break; }
+}
+echo implode(', ', $done), "\n";
+foreach ($watch as $change) { echo "and the parent then $change->key\n"; break; }
+check('what they did', array_values($client->all('done/')) === [1, 2, 3]);
 $children = [];
 for ($i = 0; $i < 8; $i++) {
     if (($children[] = pcntl_fork()) === 0) {
@@ -57,4 +72,7 @@ ok - the parent reads what the child wrote
 ok - the parent writes
 ok - its subscription missed nothing
 ok - and its lock is held
+jobs/1 then jobs/2, jobs/2 then jobs/3, jobs/3 then jobs/4
+and the parent then jobs/4
+ok - what they did
 ok - many children
