@@ -4,8 +4,10 @@ use cfgstore_tests::{
     Fpm, FpmOptions, Host, HttpConnection, Process, descriptors, is_root, processes_in_group, wait_until,
 };
 use std::collections::HashSet;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
+
+const NOBODY: u32 = 65534;
 
 #[test]
 fn many_first_processes_start_one_store() {
@@ -207,6 +209,43 @@ fn no_rights_on_the_socket_is_said() {
     );
     server.signal(libc::SIGTERM);
     assert!(server.wait().success());
+}
+
+/// A job of root's that comes first, after a reboot say, starts the application's store as the application would.
+#[test]
+fn root_starts_the_store_as_the_owner_of_its_folder() {
+    assert!(is_root(), "this test needs root");
+    let host = Host::new();
+    std::fs::create_dir(host.data_dir()).expect("folder");
+    std::os::unix::fs::chown(host.data_dir(), Some(NOBODY), Some(NOBODY)).expect("chown");
+    host.php_code("(new Cfgstore\\Client())->put('a', 1);");
+    let server = host.servers()[0];
+    let owner = |path: std::path::PathBuf| std::fs::symlink_metadata(path).expect("file").uid();
+    assert_eq!(owner(format!("/proc/{server}").into()), NOBODY);
+    let mirror = std::fs::read_link(host.data_dir().join("mirror")).expect("link");
+    for folder in [&host.data_dir(), &mirror] {
+        for file in std::fs::read_dir(folder).expect("folder").flatten() {
+            assert_eq!(owner(file.path()), NOBODY, "{}", file.path().display());
+        }
+    }
+    host.signal_servers(libc::SIGTERM);
+    wait_until("its end", || host.servers().is_empty());
+    // The application finds nothing in its way.
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "php8.2"])
+        .args(host.php_settings())
+        .args([
+            "-r",
+            "$c = new Cfgstore\\Client(); echo $c->get('a'), $c->put('a', 2) > 0 ? ' and writes' : '';",
+        ])
+        .output()
+        .expect("setpriv");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "1 and writes",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

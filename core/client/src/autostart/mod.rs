@@ -4,6 +4,8 @@
 //! `cfgstored` in a session of its own, with no descriptor of this process, and its stderr in `cfgstored.log`.
 //! The others wait for the lock and then find the socket. `cfgstored` itself locks the data folder for life, so
 //! even a starter that is killed half-way cannot lead to two.
+//!
+//! Root starts it as the user whose data folder it is: a job of root's must not take the store away from the application.
 
 mod binary;
 mod spawn;
@@ -112,7 +114,8 @@ impl Autostart {
     async fn start_or_wait(&self, deadline: Instant) -> Result<()> {
         // Before anything is made on disk: without a binary nothing else matters.
         let binary = find_binary(self.binary.as_deref())?;
-        let lock = self.open_lock()?;
+        let owner = sys::other_owner(self.paths.data_dir());
+        let lock = sys::with_files_of(owner, || self.open_lock())?;
         loop {
             if self.is_served().await {
                 return Ok(());
@@ -136,6 +139,7 @@ impl Autostart {
             mirror_dir: self.mirror_dir.as_deref(),
             members: &self.members,
             seed: self.seed.as_deref(),
+            owner,
         };
         match spawn::start(&binary, told, deadline).await? {
             Started::Serving => Ok(()),

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -78,6 +79,8 @@ pub(super) struct Told<'a> {
     pub members: &'a [String],
     /// What an agent serves until a member answers.
     pub seed: Option<&'a Path>,
+    /// Whom to start it as; `None`: as who this is.
+    pub owner: Option<sys::User>,
 }
 
 /// Starts it and waits for its one line on stdout.
@@ -87,6 +90,7 @@ pub(super) async fn start(binary: &Path, told: Told<'_>, deadline: Instant) -> R
         mirror_dir,
         members,
         seed,
+        owner,
     } = told;
     let fault = |what: &str, error: io::Error| {
         Error::new(
@@ -96,7 +100,7 @@ pub(super) async fn start(binary: &Path, told: Told<'_>, deadline: Instant) -> R
     };
     let log_path = paths.log();
     let log_named = log_path.display().to_string();
-    let log = open_log(&log_path).map_err(|error| fault(&log_named, error))?;
+    let log = sys::with_files_of(owner, || open_log(&log_path)).map_err(|error| fault(&log_named, error))?;
     let log_begins = log.metadata().map_or(0, |found| found.len());
     let (stdout, writer) = io::pipe().map_err(|error| fault("pipe", error))?;
     // The child's folder is the root, so that no file system is kept busy.
@@ -135,6 +139,9 @@ pub(super) async fn start(binary: &Path, told: Told<'_>, deadline: Instant) -> R
         if variable.as_encoded_bytes().starts_with(b"ETCD_") {
             command.env_remove(variable);
         }
+    }
+    if let Some(owner) = owner {
+        command.uid(owner.id).gid(owner.group);
     }
     sys::detach_before_exec(&mut command);
     let mut starter = command.spawn().map_err(|error| fault("run", error))?;

@@ -8,7 +8,9 @@ mod process;
 pub(crate) use fork_local::ForkLocal;
 pub(crate) use library::current_object_path;
 pub(crate) use poll::{Epoll, Event, Timer, is_readable};
-pub(crate) use process::{block_all_signals, detach_before_exec, on_fork_in_child};
+pub(crate) use process::{
+    User, block_all_signals, detach_before_exec, on_fork_in_child, other_owner, with_files_of,
+};
 
 use std::fs::File;
 use std::io;

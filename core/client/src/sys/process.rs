@@ -1,7 +1,9 @@
 //! Forks, signals, and processes that outlive their starter.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::ptr;
 
@@ -30,6 +32,50 @@ pub(crate) fn block_all_signals() {
         libc::sigfillset(&mut set);
         libc::pthread_sigmask(libc::SIG_SETMASK, &set, ptr::null_mut());
     }
+}
+
+/// A user, and the group of theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct User {
+    pub id: u32,
+    pub group: u32,
+}
+
+/// Whose files are below `folder`, if this is root and they are another's. Of a folder that is not there yet, the one above it decides.
+pub(crate) fn other_owner(folder: &Path) -> Option<User> {
+    let found = folder.ancestors().find_map(|folder| folder.metadata().ok())?;
+    (super::effective_user_id() == 0 && found.uid() != 0).then_some(User {
+        id: found.uid(),
+        group: found.gid(),
+    })
+}
+
+/// Runs `body` with no more rights on files than `user` has, and as the owner of what it makes. Only this thread is that user meanwhile.
+pub(crate) fn with_files_of<T>(user: Option<User>, body: impl FnOnce() -> T) -> T {
+    struct Back {
+        user: u32,
+        group: u32,
+    }
+    impl Drop for Back {
+        fn drop(&mut self) {
+            // SAFETY: numbers only.
+            unsafe {
+                libc::setfsuid(self.user);
+                libc::setfsgid(self.group);
+            }
+        }
+    }
+    let _back = user.map(|user| {
+        // SAFETY: numbers only. The group first, for which the rights are needed that the user then lacks.
+        unsafe {
+            let group = libc::setfsgid(user.group).cast_unsigned();
+            Back {
+                user: libc::setfsuid(user.id).cast_unsigned(),
+                group,
+            }
+        }
+    });
+    body()
 }
 
 /// Makes what `command` will start a process of its own: not a child of this one, in its own session, with
