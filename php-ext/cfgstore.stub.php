@@ -218,7 +218,8 @@ namespace Cfgstore {
         public function unpin(): void {}
 
         /**
-         * How the copy on this host is: what reads saw last, and whether the agent that renews it lives. Asks nobody.
+         * How the copy on this host is: what reads saw last, and whether the agent that renews it lives. Asks nobody but
+         * that agent, for half a second at most, and starts nothing.
          */
         public function status(): Status {}
 
@@ -452,7 +453,7 @@ namespace Cfgstore {
         public readonly string $valueMode;
         /** `request` or `latest`. */
         public readonly string $consistency;
-        /** Why reads don't see the newest copy, or why the agent could not be brought back; null when all is well. */
+        /** Why reads don't see the newest copy, as where its memory is full, or why the agent could not be brought back; null when all is well. */
         public readonly ?string $trouble;
 
         private function __construct() {}

@@ -192,6 +192,21 @@ impl Source {
         self.trouble.as_deref().or(self.agent_trouble.as_deref())
     }
 
+    /// Asks an agent that lives whether it can publish, which the mirror does not say. Starts nothing, and no failure to ask is told.
+    pub fn ask_for_trouble(&mut self) {
+        if self.silent_ms() >= SILENT_MS {
+            return;
+        }
+        let agent = self
+            .client(LONGEST_QUESTION)
+            .and_then(|client| client.agent_status());
+        if let Ok(Some(agent)) = agent
+            && !agent.trouble.is_empty()
+        {
+            self.trouble = Some(agent.trouble);
+        }
+    }
+
     /// Moves to the newest snapshot, and waits, for `timeout` at most, until it holds revision `at_least` (0: no wait).
     ///
     /// Once there has been a snapshot, trouble with the mirror or its agent fails no read: the last snapshot stays.
@@ -389,6 +404,7 @@ impl Source {
     fn wait_for(&mut self, at_least: i64, timeout: Duration) -> Result<u64, Error> {
         let deadline = Instant::now() + timeout;
         let mut patience = FIRST_PATIENCE;
+        let mut agent_trouble = String::new();
         loop {
             let seen = self.take_newest(timeout)?;
             if self.revision() >= at_least {
@@ -396,16 +412,19 @@ impl Source {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.never_shown(at_least, timeout));
+                return Err(self.never_shown(at_least, timeout, &agent_trouble));
             }
             let reader = self.reader.as_ref().ok_or_else(no_reader)?;
             if !reader.is_retired() && reader.wait(reader.generation(), left.min(patience)) {
                 continue;
             }
             // The agent may have died between the commit and the publish: asking it brings the embedded store back.
-            if let Err(error) = self.ask_agent(timeout) {
-                self.trouble = Some(error.message);
-                std::thread::sleep(left.min(patience));
+            match self.ask_agent(timeout) {
+                Ok(agent) => agent_trouble = agent.map_or_else(String::new, |agent| agent.trouble),
+                Err(error) => {
+                    self.trouble = Some(error.message);
+                    std::thread::sleep(left.min(patience));
+                }
             }
             patience = (patience * 2).min(LAST_PATIENCE);
             self.next_check_ms = 0;
@@ -413,7 +432,7 @@ impl Source {
         }
     }
 
-    fn never_shown(&self, at_least: i64, timeout: Duration) -> Error {
+    fn never_shown(&self, at_least: i64, timeout: Duration, agent_trouble: &str) -> Error {
         let mut error = Error::new(
             ErrorKind::Timeout,
             format!(
@@ -424,7 +443,11 @@ impl Source {
             ),
         );
         error.maybe_committed = true;
-        error
+        if agent_trouble.is_empty() {
+            error
+        } else {
+            agent_says(error, agent_trouble)
+        }
     }
 
     fn word(&self) -> Result<u64, Error> {

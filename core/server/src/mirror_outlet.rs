@@ -32,6 +32,16 @@ pub(crate) struct MirrorProgress {
     pub failing: bool,
 }
 
+impl MirrorProgress {
+    /// What readers should know of it.
+    pub fn trouble(&self) -> Option<String> {
+        self.failing.then(|| {
+            "the mirror could not be published, and readers keep the last copy; it is tried again, and the agent's log says why"
+                .to_owned()
+        })
+    }
+}
+
 /// Waits until the mirror holds `revision`: what a process of this host was told is written, every process of this host
 /// then reads. Not for ever, and not at all while the mirror can't be published, or nobody has asked for it.
 pub(crate) async fn wait_until_mirrored(progress: &watch::Receiver<MirrorProgress>, revision: i64) {

@@ -278,14 +278,15 @@ pub unsafe extern "C" fn cfgstore_core_scan(
     unsafe { guard(error, scan) }.is_some()
 }
 
-/// How the mirror and its agent are; asks nobody, cannot fail.
+/// How the mirror and its agent are; asks nobody but that agent, half a second at most, and cannot fail.
 ///
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_status(source: *const CoreSource, status: *mut CoreStatus) {
+pub unsafe extern "C" fn cfgstore_core_status(source: *mut CoreSource, status: *mut CoreStatus) {
     // SAFETY: the caller holds the handle and lends `status`.
-    let (source, status) = unsafe { (&(*source).source, &mut *status) };
+    let (source, status) = unsafe { (&mut (*source).source, &mut *status) };
+    quietly(|| source.ask_for_trouble());
     let (data_dir, socket) = source.paths();
     let snapshot = source.snapshot();
     *status = CoreStatus {

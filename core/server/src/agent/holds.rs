@@ -34,7 +34,7 @@ impl agent_server::Agent for Holds {
     async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
         let mirror = *self.mirror.borrow();
         let trouble = match &*self.trouble.borrow() {
-            Trouble::None => String::new(),
+            Trouble::None => mirror.trouble().unwrap_or_default(),
             Trouble::Starting => "the first copy of the members' store is being made".to_owned(),
             Trouble::Because(reason) => reason.clone(),
         };

@@ -45,7 +45,7 @@ impl agent_server::Agent for AgentService {
             member_id: self.ctx.member_id,
             pid: std::process::id(),
             mirror_revision: mirror.revision,
-            trouble: asked.err().unwrap_or_default(),
+            trouble: asked.err().or(mirror.trouble()).unwrap_or_default(),
         }))
     }
 
