@@ -122,7 +122,14 @@ static void throw(zend_class_entry *ce, zend_string *message, bool retryable, bo
 
 void cfg_throw(const CoreError *error)
 {
-	throw(class_of(error->kind), zend_string_init((const char *) error->message, error->message_len, 0), error->retryable, error->maybe_committed);
+	zend_string *message = zend_string_init((const char *) error->message, error->message_len, 0);
+	if (error->kind == ERROR_KIND_UNAVAILABLE && CFG_G(settings).autostart && cfg_starts_nothing()) {
+		zend_string *told = strpprintf(0, "%s; a preload script that runs as root starts nothing: "
+			"name the pool's user in opcache.preload_user, or start cfgstored first", ZSTR_VAL(message));
+		zend_string_release(message);
+		message = told;
+	}
+	throw(class_of(error->kind), message, error->retryable, error->maybe_committed);
 }
 
 void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...)

@@ -126,11 +126,14 @@ void cfg_source_pin(cfg_source *source);
 void cfg_source_unpin(cfg_source *source);
 void cfg_source_wrote(cfg_source *source, int64_t revision);
 void cfg_drop_counted_values(void);
+/* Whether a preload script of root's runs, which is given no store: it would be root's, and not the pool's. */
+bool cfg_starts_nothing(void);
 
 /* ---- module globals ---- */
 
 ZEND_BEGIN_MODULE_GLOBALS(cfgstore)
 	uint64_t request;          /* number of the present request */
+	bool preloading;           /* that request runs opcache's preload script, and has opened a store */
 	cfg_scope *default_scope;  /* of the present settings; NULL: not looked up yet */
 	cfg_source *sources;
 	uint32_t scope_count;
@@ -140,7 +143,7 @@ ZEND_BEGIN_MODULE_GLOBALS(cfgstore)
 	cfg_settings settings;
 ZEND_END_MODULE_GLOBALS(cfgstore)
 
-/* At a thread's end: of the thread that these are the globals of, which need not be the one that calls. */
+/* When no variable is left: at a thread's end, of the thread that these are the globals of, which need not be the one that calls. */
 void cfg_sources_close(zend_cfgstore_globals *globals);
 
 ZEND_EXTERN_MODULE_GLOBALS(cfgstore)

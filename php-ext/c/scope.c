@@ -8,6 +8,8 @@
  */
 #include "php_cfgstore.h"
 
+#include <unistd.h>
+
 /* From this number of scopes on, those that no object uses are dropped when a new one is made. */
 #define IDLE_SCOPES 64
 /* Below this number of slots nothing is swept. */
@@ -231,6 +233,11 @@ static bool same(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
+bool cfg_starts_nothing(void)
+{
+	return CFG_G(preloading) && geteuid() == 0;
+}
+
 static cfg_source *open_source(const char *endpoints, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
@@ -246,7 +253,7 @@ static cfg_source *open_source(const char *endpoints, CoreError *error)
 		.mirror_dir = cfg_cstring(settings->mirror_dir),
 		.cfgstored = cfg_cstring(settings->cfgstored),
 		.seed = cfg_cstring(settings->seed),
-		.autostart = settings->autostart,
+		.autostart = settings->autostart && !cfg_starts_nothing(),
 	};
 	CoreSource *core = cfgstore_core_source_open(&core_settings, error);
 	if (!core) {
@@ -306,6 +313,9 @@ static void evict_idle(void)
 cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
+	if (CG(compiler_options) & ZEND_COMPILE_PRELOAD) {
+		CFG_G(preloading) = true;
+	}
 	CoreBytes wanted = prefix ? cfg_bytes(prefix) : cfg_cstring(settings->prefix);
 	if (CFG_G(scope_count) >= IDLE_SCOPES) {
 		evict_idle();
@@ -362,5 +372,6 @@ void cfg_sources_close(zend_cfgstore_globals *globals)
 		free_source(source);
 	}
 	globals->sources = NULL;
+	globals->scope_count = 0;
 	globals->default_scope = NULL;
 }
