@@ -36,7 +36,7 @@ for argument; do
             CFGSTORE_REAL_VALGRIND=$(command -v valgrind) || { echo "run-tests: no valgrind; install it" >&2; exit 2; }
             export CFGSTORE_REAL_VALGRIND
             mkdir "$folder/bin" && ln -s "$PWD/valgrind.sh" "$folder/bin/valgrind" && PATH=$folder/bin:$PATH
-            export VALGRIND_OPTS="--trace-children-skip=*/cfgstored,*/etcd,*/php*-fpm* --num-callers=30 --vgdb=no" ;;
+            export VALGRIND_OPTS="--trace-children-skip=*/cfgstored,*/etcd,*/php*-fpm*,*/mount,*/umount --num-callers=30 --vgdb=no" ;;
         *) tests+=("$argument") ;;
     esac
 done
