@@ -28,6 +28,8 @@ Kept::$value = $client->get('document');
 define('KEPT', $client->get('document'));
 $reference = &Kept::$value['map']['a'];
 Kept::$generator = elements($client);
+// Only while there is room for old values, which there is when those of the request before are freed.
+ob_start(); debug_zval_dump($client->get('document')); $same('freed', str_contains(ob_get_clean(), 'interned {'), $client->status()->valueMode === 'immutable');
 $same('generator', [Kept::$generator->key(), Kept::$generator->current()], [0, $n]);
 $closure = (fn ($held) => fn () => $held['map'])($client->get('document'));
 $iterator = (new ArrayObject($client->get('document')))->getIterator();
