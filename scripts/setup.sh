@@ -28,6 +28,7 @@ needed=(
     "valgrind:valgrind" "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv"
     "/usr/lib/python3/dist-packages/yaml:python3-yaml" "systemd-analyze:systemd" "ip:iproute2"
     "/usr/share/php/Amp/autoload.php:php-amphp-amp"
+    "/usr/lib/apache2/modules/libphp8.2.so:libapache2-mod-php8.2"
 )
 
 missing=()

@@ -2,10 +2,10 @@
 
 use crate::host::Host;
 use crate::http::{HttpConnection, HttpResponse};
-use crate::process::{Process, is_root, wait_until};
+use crate::process::{Process, children, free_port, is_root, wait_until};
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 /// How the pool is set up.
 #[derive(Debug, Clone)]
@@ -47,22 +47,10 @@ impl Fpm {
     pub fn start(host: &Host, options: &FpmOptions) -> Fpm {
         let port = free_port();
         let folder = host.path("fpm");
-        let scripts = folder.join("scripts");
-        std::fs::create_dir_all(&scripts).expect("folder");
-        for script in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("php"))
-            .expect("scripts")
-            .flatten()
-        {
-            std::fs::copy(script.path(), scripts.join(script.file_name())).expect("copy of a script");
-        }
+        copy_scripts(&folder);
         let root = is_root();
         if root {
-            std::fs::create_dir_all(host.data_dir()).expect("data folder");
-            let owned = Command::new("chown")
-                .args(["-R", "www-data:www-data"])
-                .arg(host.data_dir())
-                .status();
-            assert!(owned.expect("chown").success());
+            own_by_www_data(host);
         }
 
         let mut pool = String::from("[global]\ndaemonize = no\nprocess_control_timeout = 20s\n");
@@ -165,21 +153,46 @@ impl Fpm {
 
     /// The pool's worker processes now.
     pub fn workers(&self) -> Vec<i32> {
-        let pid = self.master.pid();
-        let children =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect()
+        children(self.master.pid())
     }
+
+    /// Tells the master to end when the requests in flight are answered (SIGQUIT).
+    pub fn quit(&self) {
+        self.master.signal(libc::SIGQUIT);
+    }
+
+    /// Waits for the master's end, of which the caller has told it.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait(self) -> ExitStatus {
+        self.master.wait()
+    }
+}
+
+/// The scripts of `tests/php`, in a folder of the host's.
+pub(crate) fn copy_scripts(folder: &Path) -> PathBuf {
+    let scripts = folder.join("scripts");
+    std::fs::create_dir_all(&scripts).expect("folder");
+    for script in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("php"))
+        .expect("scripts")
+        .flatten()
+    {
+        std::fs::copy(script.path(), scripts.join(script.file_name())).expect("copy of a script");
+    }
+    scripts
+}
+
+/// Makes the data folder, as the workers' own.
+pub(crate) fn own_by_www_data(host: &Host) {
+    std::fs::create_dir_all(host.data_dir()).expect("data folder");
+    let owned = Command::new("chown")
+        .args(["-R", "www-data:www-data"])
+        .arg(host.data_dir())
+        .status();
+    assert!(owned.expect("chown").success());
 }
 
 fn path_with_sbin() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
