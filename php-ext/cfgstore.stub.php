@@ -149,7 +149,7 @@ namespace Cfgstore {
 
         /**
          * Every change of the keys that begin with $prefix, in order, without a gap or a duplicate, also while the agent
-         * restarts.
+         * restarts. Where reads see the newest revision, those that follow a change see it or what came after it.
          *
          * @param float|null $timeout      Seconds after which a loop over it ends; null: never.
          * @param int|null   $fromRevision Begin with the changes of this revision. Default: after what this process read last, so

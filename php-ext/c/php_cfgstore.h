@@ -95,7 +95,7 @@ struct _cfg_source {
 	int64_t revision;     /* of the view; 0: there has been none */
 	CoreSource *core;
 	CoreView newest;            /* as last taken from the core */
-	int64_t must_hold;          /* reads must see this revision: this request wrote it. 0: none */
+	int64_t must_hold;          /* reads must see this revision: this request wrote it, or was told of it. 0: none */
 	uint64_t must_hold_request; /* the request that said so */
 	bool pinned;                /* by pin() */
 	cfg_scope *scopes;
@@ -125,6 +125,8 @@ bool cfg_source_refresh(cfg_source *source);
 void cfg_source_pin(cfg_source *source);
 void cfg_source_unpin(cfg_source *source);
 void cfg_source_wrote(cfg_source *source, int64_t revision);
+/* A change of this revision is handed to the program: what reads the newest must not read what was before it. */
+void cfg_source_saw(cfg_source *source, int64_t revision);
 void cfg_drop_counted_values(void);
 /* Whether a preload script of root's runs, which is given no store: it would be root's, and not the pool's. */
 bool cfg_starts_nothing(void);

@@ -120,6 +120,13 @@ void cfg_source_wrote(cfg_source *source, int64_t revision)
 	}
 }
 
+void cfg_source_saw(cfg_source *source, int64_t revision)
+{
+	if (!source->pinned && cfg_effective_consistency() == CFG_READS_LATEST) {
+		cfg_source_wrote(source, revision);
+	}
+}
+
 /* ---- slots ---- */
 
 static void clear_slot(cfg_slot *slot)

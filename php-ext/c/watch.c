@@ -121,6 +121,7 @@ static bool await(watch_object *watch, uint64_t ends_us, zval *change)
 		CoreError error;
 		int result = cfgstore_core_watch_take(watch->core, &taken, &error);
 		if (result > 0) {
+			cfg_source_saw(watch->owner.scope->source, taken.revision);
 			cfg_new_change(change, &taken, ZSTR_LEN(watch->owner.scope->prefix));
 			return true;
 		}
