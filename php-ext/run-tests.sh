@@ -44,7 +44,7 @@ done
 
 # The runner writes beside itself and beside the tests, so that two runs at a time need a copy each.
 mkdir "$folder/copy"
-cp -r tests cfgstore.stub.php "$folder/copy"
+cp -r tests cfgstore.stub.php README.md "$folder/copy"
 cp "$runner" "$folder/copy/run-tests.php"
 cd "$folder/copy"
 "$TEST_PHP_EXECUTABLE" -n run-tests.php "${options[@]}" "${tests[@]}" 2>&1 | tee "$folder/output"
