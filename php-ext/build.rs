@@ -7,10 +7,11 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const C_FILES: [&str; 15] = [
+const C_FILES: [&str; 16] = [
     "client.c",
     "client_array.c",
     "client_calls.c",
+    "decode.c",
     "encode.c",
     "errors.c",
     "info.c",

@@ -10,7 +10,7 @@
  * longer needs is buried, and freed only at the start of a later request, when no variable of the request that saw it is
  * left. It rests for some time even then: another extension may keep an interned string for longer than that.
  */
-#include "php_cfgstore.h"
+#include "value.h"
 #include "ext/json/php_json.h"
 
 #define REST_MS 60000
@@ -24,8 +24,6 @@
 #else
 # define USED_DATA_SIZE(ht) HT_USED_SIZE(ht)
 #endif
-
-#define ALIGNED(size) ZEND_MM_ALIGNED_SIZE_EX(size, 8)
 
 static size_t string_size(const zend_string *string)
 {
@@ -50,21 +48,11 @@ static size_t value_size(const zval *value)
 	return size;
 }
 
-static void *place(char **at, size_t size)
-{
-	void *placed = *at;
-	*at += ALIGNED(size);
-	return placed;
-}
-
 static zend_string *place_string(char **at, zend_string *from, uint32_t flags)
 {
-	zend_string *string = place(at, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
+	zend_string *string = cfg_place(at, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
 	memcpy(string, from, _ZSTR_STRUCT_SIZE(ZSTR_LEN(from)));
-	GC_SET_REFCOUNT(string, 1);
-	GC_TYPE_INFO(string) = GC_STRING | ((IS_STR_INTERNED | IS_STR_PERSISTENT | flags) << GC_FLAGS_SHIFT);
-	/* The engine computes a missing hash in place, and this memory is not its own to write. */
-	zend_string_hash_func(string);
+	cfg_seal_string(string, flags);
 	return string;
 }
 
@@ -85,15 +73,10 @@ static void place_value(char **at, zval *value, const zval *from, uint32_t strin
 	}
 
 	const HashTable *source = Z_ARRVAL_P(from);
-	HashTable *table = place(at, sizeof(HashTable));
+	HashTable *table = cfg_place(at, sizeof(HashTable));
 	memcpy(table, source, sizeof(HashTable));
-	GC_SET_REFCOUNT(table, 2);
-	GC_TYPE_INFO(table) = GC_ARRAY | ((IS_ARRAY_IMMUTABLE | IS_ARRAY_PERSISTENT | GC_NOT_COLLECTABLE) << GC_FLAGS_SHIFT);
-	HT_FLAGS(table) |= HASH_FLAG_STATIC_KEYS; /* no key is counted */
-	table->nInternalPointer = 0;
-
 	size_t data_size = USED_DATA_SIZE(source);
-	void *data = place(at, data_size);
+	void *data = cfg_place(at, data_size);
 	memcpy(data, HT_GET_DATA_ADDR(source), data_size);
 	HT_SET_DATA_ADDR(table, data);
 
@@ -114,9 +97,7 @@ static void place_value(char **at, zval *value, const zval *from, uint32_t strin
 			ZVAL_COPY_VALUE(&bucket->val, &placed);
 		} ZEND_HASH_FOREACH_END();
 	}
-	/* ZVAL_ARR would say that the array is counted. */
-	Z_ARR_P(value) = table;
-	Z_TYPE_INFO_P(value) = IS_ARRAY;
+	cfg_seal_table(value, table);
 }
 
 static cfg_block *make_immutable(zval *value, uint32_t string_flags)
@@ -128,10 +109,8 @@ static cfg_block *make_immutable(zval *value, uint32_t string_flags)
 		ZVAL_COPY_VALUE(value, &placed);
 		return NULL;
 	}
-	cfg_block *block = pemalloc(ALIGNED(sizeof(cfg_block)) + size, 1);
-	block->next = NULL;
-	block->size = ALIGNED(sizeof(cfg_block)) + size;
-	char *at = (char *) block + ALIGNED(sizeof(cfg_block));
+	char *at;
+	cfg_block *block = cfg_block_new(size, &at);
 	place_value(&at, &placed, value, string_flags);
 	ZEND_ASSERT(at == (char *) block + block->size);
 	zval_ptr_dtor(value);
@@ -142,6 +121,9 @@ static cfg_block *make_immutable(zval *value, uint32_t string_flags)
 bool cfg_decode(zval *value, CoreBytes bytes, bool immutable, cfg_block **block)
 {
 	*block = NULL;
+	if (immutable && cfg_decode_plain(value, bytes, block)) {
+		return true;
+	}
 	/* The engine's scanner needs a zero byte after the text. */
 	zend_string *text = zend_string_init((const char *) bytes.data, bytes.len, 0);
 	/* json_last_error() of the application must not notice. */

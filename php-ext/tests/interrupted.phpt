@@ -6,7 +6,8 @@ require __DIR__ . '/setup.inc';
 $client = client();
 $document = ['list' => range(1, 20), 'map' => ['a' => ['b' => 'deep']], 'text' => 'some longer text'];
 $client->transaction()->put('document', $document)->put('x/1', [1])->put('x/2', [2])->put('x/3', [3])->commit();
-$client->put('large', array_fill(0, 20_000, 'some longer text'));
+// A key like an integer, so that the engine's decoder has to do it, in the request's memory.
+$client->put('large', array_fill(1, 20_000, 'some longer text'));
 putenv('USE_ZEND_ALLOC=1'); // under valgrind it is off, and with it memory_limit
 // php-cgi -T runs all of them in one process; each case is followed by a request that checks what is read.
 $code = <<<'PHP'
@@ -41,7 +42,7 @@ if ($checks) {
     $fine = md5(serialize($client->get('document'))) === getenv('DOCUMENT') && $client->get('x/2') === [2] && $client->get('changed') === $turn
         && count($client->get('large')) === 20_000 && !$client->has('z') && count($client->all('x/')) === 3 && $client->lock('l', wait: 20.0)->isHeld();
     echo $fine ? "" : "AND HARMS THE NEXT REQUEST\n";
-    $client->put('large', array_fill(0, 20_000, "text number $turn"));  // so that the next request has to decode it
+    $client->put('large', array_fill(1, 20_000, "text number $turn"));  // so that the next request has to decode it
     return;
 }
 class Late { static $all; function __construct(public $client, public $held) {} function __destruct() { echo $this->client->get('document') === $this->held ? "" : "WRONG IN A DESTRUCTOR\n"; } }

@@ -6,6 +6,7 @@ require __DIR__ . '/json.inc';
 ?>
 --EXPECTF--
 57 cases, 0 different
+ok - documents by chance: some are JSON
 KeyNotFoundException: key "absent" does not exist below "/json/" at revision %d; put it, or give get() a default
 NULL
 string(1) "x"

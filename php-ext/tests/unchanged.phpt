@@ -8,7 +8,7 @@ $code = <<<'PHP'
 $client = new Cfgstore\Client();
 $text = str_repeat('a long text. ', 8_000);
 for ($i = 0; $i < 20; $i++) {
-    $client->put("document/$i", [$text, $i]);
+    $client->put("document/$i", ['1' => $text, 'n' => $i]);
 }
 $read = function (int ...$numbers) use ($client): int {
     memory_reset_peak_usage();
@@ -18,12 +18,12 @@ $read = function (int ...$numbers) use ($client): int {
     }
     return memory_get_peak_usage() - $before;
 };
-// To decode takes a copy of the bytes in the request's memory.
+// To decode a document with a key like an integer takes a copy of the bytes in the request's memory.
 echo json_encode($read(...range(0, 19)) > strlen($text)), ' ';
-$client->put('document/7', [$text, 'changed']);
+$client->put('document/7', ['1' => $text, 'n' => 'changed']);
 $client->revision();
 echo json_encode($read(...array_diff(range(0, 19), [7])) < strlen($text) / 10), ' ';
-echo json_encode($read(7) > strlen($text)), ' ', $client->get('document/7')[1], "\n";
+echo json_encode($read(7) > strlen($text)), ' ', $client->get('document/7')['n'], "\n";
 PHP;
 foreach (['immutable', 'refcounted'] as $mode) {
     echo "$mode: ", php($code, ['cfgstore.value_mode' => $mode, 'cfgstore.data_dir' => getenv('CFGSTORE_TEST_DIR') . "/unchanged-$mode"], true, ['-q']);
