@@ -2,8 +2,8 @@
 // From an acknowledged put to the new value in all of 16 php-fpm workers of a host, beside 16 watchers of etcd's Go client.
 //
 // A member, and beside it the host's agent, as on every host of a cluster. One Go program writes a counter to the member, whose answer
-// waits for nothing on this host. Each worker is in a request, in which it waits with subscribe()->next(), then takes the newest revision
-// and reads; the time at which it has the new value counts. The same program writes to an etcd, with 16 watchers of its own,
+// waits for nothing on this host. Each worker is in a request, in which it waits with subscribe()->next(), then reads the newest revision,
+// which holds the change; the time at which it has the new value counts. The same program writes to an etcd, with 16 watchers of its own,
 // each on a connection of its own. A figure is from the answer of a put to the last of the 16.
 // usage: bench.sh ROUNDS visible
 require __DIR__ . '/targets.inc';

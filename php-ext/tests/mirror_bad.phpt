@@ -1,12 +1,15 @@
 --TEST--
 A mirror that is foreign, truncated, damaged, of another version or not there: a typed error each, and no crash
+--INI--
+cfgstore.data_dir=${CFGSTORE_TEST_DIR}/mirror_bad
 --FILE--
 <?php
 require __DIR__ . '/setup.inc';
+// In a store of its own: every byte of it is turned round below.
 $client = client();
 $client->put('a', 'value');
 $good = $client->status()->mirrorDir;
-$folder = getenv('CFGSTORE_TEST_DIR') . '/mirror_bad';
+$folder = getenv('CFGSTORE_TEST_DIR') . '/mirror_bad_copy';
 // One reader for all of it. Other endpoints are another store to the extension, so each read opens the mirror anew.
 $reader = php_start(<<<'PHP'
 for ($n = 0; fgets(STDIN) !== false; $n++) {
