@@ -15,7 +15,7 @@ fn members_are_listed_added_updated_and_removed() {
     let (first, second) = (free_url(), free_url());
     let updated = etcd.ok(&["member", "update", &id, "--peer-urls", &first]);
     assert!(
-        updated.starts_with(&format!("Member {id} updated in cluster ")),
+        updated.starts_with(&format!("Member {id:>16} updated in cluster ")),
         "{updated}"
     );
     assert!(etcd.etcdctl(&["member", "list"]).contains(&first));
