@@ -30,7 +30,7 @@ tests=()
 for argument; do
     case $argument in
         --valgrind)
-            options+=(-m --set-timeout 600 -d pcre.jit=0)
+            options+=(-m --set-timeout 600 --show-slow 20000 -d pcre.jit=0)
             export CFGSTORE_VALGRIND=1
             # Before the real one in PATH, where the runner looks.
             CFGSTORE_REAL_VALGRIND=$(command -v valgrind) || { echo "run-tests: no valgrind; install it" >&2; exit 2; }

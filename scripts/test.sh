@@ -12,7 +12,7 @@ scripts/setup.sh test || exit 1
 export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build CFGSTORE_FOREIGN_DIR=$PWD/target/foreign
 target=${CARGO_TARGET_DIR:-$PWD/target}
 # Shorter to build, for once.
-export CARGO_INCREMENTAL=0
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 logs=$target/test-logs checked=$target/debug/checked
 export CFGSTORE_TEST_PROGRAMS=$checked/programs.json
 mkdir -p "$logs"
@@ -77,6 +77,7 @@ step "release build"               scripts/build.sh build
 # Cargo locks its target folder, so what uses it goes one after the other, and what runs in the foreground does without cargo.
 beside - "build of the tests"      scripts/build-tests.sh "$checked"
 beside "build of the tests" "build of foreign clients" scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
+beside "build of the tests" "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 beside "build of foreign clients" "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
 beside "clippy" "documentation"    env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --exclude cfgstore-tests
 beside "documentation" "documentation tests" cargo test --locked --workspace --doc
@@ -88,13 +89,12 @@ step "demo"                        scripts/test-demo.sh
 step "demo against an etcd"        scripts/test-demo-endpoints.sh
 
 join "build of the tests"
-beside - "extension tests under valgrind" php-ext/run-tests.sh --valgrind
 step "extension tests, assertions on" env CFGSTORE_BUILD_DIR="$checked" php-ext/run-tests.sh
 step "unit and property tests"     scripts/test-package.py --except cfgstore-tests
 step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
     scripts/test-package.py cfgstore-client failover kv lock watch
 join "build of foreign clients"
-# Its tests measure, so that nothing but lints is beside them.
+# These load both cores: only lints, which can wait, are beside them.
 join "extension tests under valgrind"
 step "whole-system tests"          scripts/test-package.py cfgstore-tests -- --test-threads=1
 join "clippy"

@@ -3,6 +3,7 @@ After a change, only the document that changed is decoded again
 --FILE--
 <?php
 require __DIR__ . '/setup.inc';
+putenv('USE_ZEND_ALLOC=1'); // under valgrind it is off, and with it what memory is used
 // In stores of their own: a large store makes it slow for others to copy a mirror that changes.
 $code = <<<'PHP'
 $client = new Cfgstore\Client();
