@@ -56,9 +56,7 @@ impl Apache {
             workers,
         };
         wait_until("Apache to answer", || {
-            HttpConnection::open(port)
-                .and_then(|mut connection| connection.get("/ping.php"))
-                .is_ok_and(|r| r.status == 200)
+            HttpConnection::get_once(port, "/ping.php").is_ok_and(|r| r.status == 200)
         });
         apache.wait_for_workers();
         apache
@@ -82,9 +80,7 @@ impl Apache {
     /// # Panics
     /// When it is not answered.
     pub fn get(&self, path: &str) -> HttpResponse {
-        HttpConnection::open(self.port)
-            .and_then(|mut connection| connection.get(path))
-            .expect("a request")
+        HttpConnection::get_once(self.port, path).expect("a request")
     }
 
     /// The process that forks the workers.

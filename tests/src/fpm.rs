@@ -115,9 +115,7 @@ impl Fpm {
             port,
         };
         wait_until("the pool to answer", || {
-            HttpConnection::open(port)
-                .and_then(|mut connection| connection.get("/ping.php"))
-                .is_ok_and(|r| r.status == 200)
+            HttpConnection::get_once(port, "/ping.php").is_ok_and(|r| r.status == 200)
         });
         // The first worker answers before the last is forked.
         wait_until("all workers to be there", || {
@@ -136,9 +134,7 @@ impl Fpm {
     /// # Panics
     /// When it is not answered.
     pub fn get(&self, path: &str) -> HttpResponse {
-        HttpConnection::open(self.port)
-            .and_then(|mut connection| connection.get(path))
-            .expect("a request")
+        HttpConnection::get_once(self.port, path).expect("a request")
     }
 
     /// The master process.

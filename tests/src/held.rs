@@ -27,11 +27,7 @@ impl Held {
         let requests: Vec<_> = (0..requests)
             .map(|_| {
                 let path = path.clone();
-                std::thread::spawn(move || {
-                    HttpConnection::open(port)
-                        .and_then(|mut connection| connection.get(&path))
-                        .expect("an answer")
-                })
+                std::thread::spawn(move || HttpConnection::get_once(port, &path).expect("an answer"))
             })
             .collect();
         wait_until("all requests to be in flight", || {

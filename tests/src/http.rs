@@ -25,6 +25,11 @@ impl HttpConnection {
         HttpConnection::open_at(("127.0.0.1", port))
     }
 
+    /// One GET request to a port on 127.0.0.1, on a connection of its own.
+    pub fn get_once(port: u16, path: &str) -> Result<HttpResponse> {
+        HttpConnection::open(port)?.get(path)
+    }
+
     /// Connects to an address.
     pub fn open_at(address: impl ToSocketAddrs) -> Result<HttpConnection> {
         let stream = TcpStream::connect(address)?;

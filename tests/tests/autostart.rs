@@ -62,7 +62,7 @@ fn many_first_requests_start_one_store_that_outlives_their_pool() {
     );
     let answered: HashSet<i32> = std::thread::scope(|scope| {
         let request = || {
-            let response = HttpConnection::open(fpm.port()).and_then(|mut connection| connection.get(&path));
+            let response = HttpConnection::get_once(fpm.port(), &path);
             let response = response.expect("a request");
             assert_eq!(response.status, 200, "{}", response.body);
             response.body.parse().expect(&response.body)

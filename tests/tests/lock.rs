@@ -83,7 +83,7 @@ fn a_killed_workers_lock_is_free_within_a_second() {
         let file = folder.join(round.to_string());
         let path = format!("/lock.php?end=wait&file={}", file.display());
         std::thread::scope(|scope| {
-            let request = scope.spawn(|| HttpConnection::open(fpm.port()).and_then(|mut c| c.get(&path)));
+            let request = scope.spawn(|| HttpConnection::get_once(fpm.port(), &path));
             let held = || std::fs::read_to_string(&file).unwrap_or_default();
             wait_until("the worker to hold the lock", || held().ends_with('\n'));
             let held = held();
