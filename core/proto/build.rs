@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 /// Every file with messages or services of its own; imports are found through `ROOT`.
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "kv.proto",
     "auth.proto",
     "rpc.proto",
@@ -14,6 +14,9 @@ const FILES: [&str; 8] = [
     "v3election.proto",
     "grpc/health/v1.proto",
     "cfgstore/v1/agent.proto",
+    "cfgstore/v1/history.proto",
+    "cfgstore/v1/schemas.proto",
+    "cfgstore/v1/notifications.proto",
     "cfgstore/peer/v1.proto",
 ];
 

@@ -55,7 +55,7 @@ pub mod grpc {
 
 /// What etcd has no word for.
 pub mod cfgstore {
-    /// Version 1: the host agent.
+    /// Version 1: the host agent, history, schemas and notifications.
     pub mod v1 {
         tonic::include_proto!("cfgstore.v1");
     }
