@@ -11,6 +11,14 @@ pub(crate) const BUCKET_KEY: &[u8] = b"key";
 pub(crate) const BUCKET_LEASE: &[u8] = b"lease";
 pub(crate) const BUCKET_MEMBERS: &[u8] = b"members";
 pub(crate) const BUCKET_META: &[u8] = b"meta";
+/// Ours, which etcd leaves alone: the rules, numbered, and what says to which revision they and the changes belong.
+pub(crate) const BUCKET_RULES: &[u8] = b"cfgstore_rules";
+/// Ours: the changes of the change log by revision and sub-revision.
+pub(crate) const BUCKET_CHANGES: &[u8] = b"cfgstore_changes";
+/// In the bucket of the rules: the revision of the state they were saved with, 8 bytes, big-endian. An etcd that was
+/// given the file has kept our buckets, and gone on without them.
+pub(crate) const RULES_REVISION: &[u8] = b"revision";
+
 /// Buckets that etcd's tools expect to be there, in which nothing of ours goes.
 pub(crate) const EMPTY_BUCKETS: [&[u8]; 6] = [
     b"alarm",

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use cfgstore_store::codec::{LeaseView, RecordView};
+use cfgstore_store::codec::{self, LeaseView, RecordView, RuleItem};
 use cfgstore_store::{LoadError, RecordMeta, StateHeader, StateLoader, Store};
 use sha2::{Digest, Sha256};
 
@@ -13,8 +13,8 @@ use crate::TRAILER_BYTES;
 use crate::bolt::cursor::{Bucket, Entry};
 use crate::bolt::file::BoltFile;
 use crate::content::{
-    BUCKET_KEY, BUCKET_LEASE, BUCKET_META, KeyValue, META_FINISHED_COMPACTION, META_SCHEDULED_COMPACTION,
-    Revision, decode_lease, decode_revision_key,
+    BUCKET_CHANGES, BUCKET_KEY, BUCKET_LEASE, BUCKET_META, BUCKET_RULES, KeyValue, META_FINISHED_COMPACTION,
+    META_SCHEDULED_COMPACTION, RULES_REVISION, Revision, decode_lease, decode_revision_key,
 };
 use crate::error::SnapshotError;
 
@@ -138,6 +138,10 @@ impl SnapshotFile {
         for lease in ordered {
             loader.lease(lease).map_err(state_error)?;
         }
+        let has_history = self.rules(
+            |rule| loader.rule(rule).map_err(state_error),
+            survey.header.revision,
+        )?;
         let mut numbering = Numbering::new(compact_revision);
         // The newest record of each key so far: what the next one of it replaces.
         let mut newest: HashMap<Box<[u8]>, u64> = HashMap::new();
@@ -171,10 +175,55 @@ impl SnapshotFile {
             };
             loader.record(record).map_err(state_error)
         })?;
+        if let Some(changes) = self.bucket(BUCKET_CHANGES).filter(|_| has_history) {
+            self.bolt.walk(changes, |entry| {
+                let change = codec::decode_change(entry.value).map_err(|error| self.ours(&entry, &error))?;
+                loader.change(change).map_err(state_error)
+            })?;
+        }
         Ok(Loaded {
             store: loader.finish().map_err(state_error)?,
             detached_keys: survey.detached.len(),
         })
+    }
+
+    /// Calls `take` for every rule of ours. Returns whether the history in the file is that of its keys: it is not if an
+    /// etcd has gone on without it.
+    fn rules(
+        &self,
+        mut take: impl FnMut(RuleItem) -> Result<(), SnapshotError>,
+        revision: i64,
+    ) -> Result<bool, SnapshotError> {
+        let Some(rules) = self.bucket(BUCKET_RULES) else {
+            return Ok(false);
+        };
+        let mut saved_at = None;
+        self.bolt.walk(rules, |entry| {
+            if entry.key == RULES_REVISION {
+                saved_at = entry
+                    .value
+                    .first_chunk()
+                    .map(|saved_at| i64::from_be_bytes(*saved_at));
+            }
+            Ok(())
+        })?;
+        let has_history = saved_at == Some(revision);
+        self.bolt.walk(rules, |entry| {
+            if entry.key == RULES_REVISION {
+                return Ok(());
+            }
+            let rule = codec::decode_rule(entry.value).map_err(|error| self.ours(&entry, &error))?;
+            // Without its numbers a history counts as lost.
+            if !has_history && matches!(rule, RuleItem::Numbers { .. }) {
+                return Ok(());
+            }
+            take(rule)
+        })?;
+        Ok(has_history)
+    }
+
+    fn ours(&self, entry: &Entry<'_>, error: &codec::DecodeError) -> SnapshotError {
+        self.content(format!("page {}: {error}", entry.page))
     }
 
     fn bucket(&self, name: &[u8]) -> Option<&Bucket> {

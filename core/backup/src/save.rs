@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 
 use cfgstore_store::State;
-use cfgstore_store::codec::LeaseView;
+use cfgstore_store::codec::{self, LeaseView};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::TRAILER_BYTES;
 use crate::bolt::write::{Layout, PAGE_BYTES, Pages, Tree};
 use crate::content::{
-    BUCKET_KEY, BUCKET_LEASE, BUCKET_MEMBERS, BUCKET_META, EMPTY_BUCKETS, KeyValue, META_CONF_STATE,
-    META_CONSISTENT_INDEX, META_FINISHED_COMPACTION, META_SCHEDULED_COMPACTION, META_TERM, Revision,
-    SnapshotSource, encode_lease, encode_revision_key,
+    BUCKET_CHANGES, BUCKET_KEY, BUCKET_LEASE, BUCKET_MEMBERS, BUCKET_META, BUCKET_RULES, EMPTY_BUCKETS,
+    KeyValue, META_CONF_STATE, META_CONSISTENT_INDEX, META_FINISHED_COMPACTION, META_SCHEDULED_COMPACTION,
+    META_TERM, RULES_REVISION, Revision, SnapshotSource, encode_lease, encode_revision_key,
 };
 
 /// A state as etcd's snapshot file, before it is written: its size is known already.
@@ -97,6 +97,8 @@ fn write_trees(state: &State, source: &SnapshotSource, mut pages: Pages<'_>) -> 
         (BUCKET_LEASE, leases(state, &mut pages)?),
         (BUCKET_MEMBERS, small(members(source), &mut pages)?),
         (BUCKET_META, small(meta(state, source), &mut pages)?),
+        (BUCKET_RULES, small(rules(state), &mut pages)?),
+        (BUCKET_CHANGES, changes(state, &mut pages)?),
     ];
     for name in EMPTY_BUCKETS {
         buckets.push((name, Tree::new().finish(&mut pages)?));
@@ -151,6 +153,29 @@ fn leases(state: &State, pages: &mut Pages<'_>) -> io::Result<u64> {
         tree.push(pages, &lease.id.to_be_bytes(), &value)?;
     }
     tree.finish(pages)
+}
+
+fn changes(state: &State, pages: &mut Pages<'_>) -> io::Result<u64> {
+    let mut tree = Tree::new();
+    let mut value = Vec::new();
+    for change in state.all_logged_changes() {
+        value.clear();
+        codec::encode_change(change, &mut value);
+        let revision = change.record.mod_revision().to_be_bytes();
+        let key = [&revision[..], &change.record.sub().to_be_bytes()].concat();
+        tree.push(pages, &key, &value)?;
+    }
+    tree.finish(pages)
+}
+
+fn rules(state: &State) -> Entries {
+    let mut entries = vec![(RULES_REVISION.to_vec(), state.revision().to_be_bytes().to_vec())];
+    let _: Result<(), std::convert::Infallible> = codec::encode_rules(state, |item| {
+        let number = entries.len() as u32;
+        entries.push((number.to_be_bytes().to_vec(), item.to_vec()));
+        Ok(())
+    });
+    entries
 }
 
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;

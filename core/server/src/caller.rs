@@ -16,7 +16,10 @@ pub(crate) fn of(metadata: &MetadataMap) -> Caller {
         .and_then(|name| name.to_str().ok())
         .filter(|name| !name.is_empty() && name.len() <= MAX_CLIENT_NAME_BYTES)
         .map(str::to_owned);
-    Caller { user: None, client }
+    Caller {
+        client,
+        ..Caller::default()
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,13 @@ pub(crate) fn of_command(error: CommandError) -> Status {
             Code::OutOfRange,
             "etcdserver: mvcc: required revision is a future revision",
         ),
+        // What etcd has no word for.
+        E::NotKept { .. } => return ours(Code::OutOfRange, &error),
+        E::SchemaViolation { .. } => return ours(Code::FailedPrecondition, &error),
+        E::SchemasChanged { .. } | E::ValuesChanged => return ours(Code::Aborted, &error),
+        E::RuleNotFound { .. } => return ours(Code::NotFound, &error),
+        E::TooManyRules { .. } => return ours(Code::ResourceExhausted, &error),
+        E::NotJudgeable => return ours(Code::Internal, &error),
         E::NoSpace => return no_space(),
         E::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
         E::TooManyAlarms { .. } => return too_many_requests(),
@@ -38,6 +45,10 @@ pub(crate) fn of_command(error: CommandError) -> Status {
         E::NotReadOnly => (Code::Internal, "etcdserver: a transaction with writes was read"),
     };
     Status::new(code, text)
+}
+
+fn ours(code: Code, error: &CommandError) -> Status {
+    Status::new(code, format!("cfgstore: {error}"))
 }
 
 /// Why a command was not committed, or may not have been.

@@ -76,6 +76,38 @@ fn main() {
         || store.clone(),
         |store| apply_all(store, &commands),
     );
+    let no_history = Command::SetRetention(SetRetention {
+        prefix: Bytes::new(),
+        retention: Some(Retention {
+            count: 0,
+            max_age_secs: 0,
+            floor_revision: 0,
+        }),
+    });
+    let mut without_history = store.clone();
+    apply_all(&mut without_history, std::slice::from_ref(&no_history));
+    measure(
+        "put of an existing key, no history",
+        KEYS,
+        || without_history.clone(),
+        |store| apply_all(store, &commands),
+    );
+    let mut full = store.clone();
+    (0..10).for_each(|_| apply_all(&mut full, &commands));
+    measure(
+        "put of an existing key, history full",
+        KEYS,
+        || full.clone(),
+        |store| apply_all(store, &commands),
+    );
+    let changes = full.state().change_count();
+    measure(
+        "forgetting a history, per change",
+        changes,
+        || full.clone(),
+        |store| apply_all(store, std::slice::from_ref(&no_history)),
+    );
+    drop(full);
     measure(
         "put of an existing key, each published",
         KEYS,

@@ -44,7 +44,17 @@ pub fn check(command: &Command, limits: &CheckLimits) -> Result<(), CommandError
         Command::DeleteRange(delete) => check_delete_range(delete),
         Command::Txn(txn) => check_txn(txn, limits),
         Command::LeaseGrant(grant) => check_lease_grant(grant),
-        Command::Compact(_) | Command::LeaseRevoke(_) | Command::Alarm(_) => Ok(()),
+        Command::Judged(judged) => match &*judged.command {
+            command @ (Command::Put(_) | Command::Txn(_)) if command.has_puts() => check(command, limits),
+            _ => Err(CommandError::NotJudgeable),
+        },
+        Command::SetSchema(set) => check_not_empty(&set.pattern),
+        Command::SetNotification(set) => check_not_empty(set.name.as_bytes()),
+        Command::Compact(_)
+        | Command::LeaseRevoke(_)
+        | Command::Alarm(_)
+        | Command::SetRetention(_)
+        | Command::NotificationProgress(_) => Ok(()),
     }
 }
 

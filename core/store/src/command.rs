@@ -7,15 +7,28 @@
 use bytes::Bytes;
 
 use crate::alarm::Alarm;
+use crate::change_log::Retention;
 use crate::error::CommandError;
+use crate::rules::{DeadLetter, SchemaRule};
 
-/// On whose behalf a command runs. The default is an anonymous caller.
+/// On whose behalf a command runs, and why. The default is an anonymous caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The authenticated user, once the server has checked who it is.
     pub user: Option<String>,
     /// What the client calls itself; nobody has verified it.
     pub client: Option<String>,
+    /// Where the call came from: an address, or `unix:uid=33` for a process of the member's host.
+    pub address: Option<String>,
+    /// What the caller gave as the reason.
+    pub comment: Option<String>,
+}
+
+impl Caller {
+    /// The name by which changes are looked for: the user, else the client's.
+    pub fn name(&self) -> Option<&str> {
+        self.user.as_deref().or(self.client.as_deref())
+    }
 }
 
 /// One change to the store, applied as a whole or not at all.
@@ -35,6 +48,96 @@ pub enum Command {
     LeaseRevoke(LeaseRevoke),
     /// Raises or lowers an alarm.
     Alarm(AlarmChange),
+    /// A command with puts whose values were judged by the schemas.
+    Judged(Judged),
+    /// Binds a schema, or unbinds it.
+    SetSchema(SetSchema),
+    /// Says how much history a prefix keeps.
+    SetRetention(SetRetention),
+    /// Sets a notification rule, or removes it.
+    SetNotification(SetNotification),
+    /// Says how far notifications have got.
+    NotificationProgress(NotificationProgress),
+}
+
+/// A put or transaction, and what the schemas say of its values.
+///
+/// Values are judged by the member that proposes, never here: members of different versions could judge differently,
+/// and a slow schema would hold up all of them. What is applied is only whether the judgement holds: it was made with the
+/// schemas that are bound now, and none of the puts that run is among those found wanting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// [`State::schema_revision`](crate::State::schema_revision) of the state whose schemas judged.
+    pub schema_revision: i64,
+    /// The puts whose values violate a schema, in order of their numbers.
+    pub violations: Vec<PutViolation>,
+    /// The command; neither judged itself nor one that [`Command::has_puts`] denies.
+    pub command: Box<Command>,
+}
+
+/// A put whose value violates a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutViolation {
+    /// Which put of the command: they are numbered from 0 in the order they are written, those of `success` before
+    /// those of `failure`, those of nested transactions where these stand.
+    pub put: u32,
+    /// What is wrong, in the words of whoever judged.
+    pub report: Bytes,
+}
+
+/// Binds a schema to a pattern, or unbinds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetSchema {
+    /// A key, or a prefix followed by `*`.
+    pub pattern: Bytes,
+    /// The schema; `None` unbinds.
+    pub schema: Option<SchemaRule>,
+    /// The revision at which the existing values were judged: that no key under the pattern has been put since is checked
+    /// here.
+    pub checked_revision: i64,
+}
+
+/// Says how much history the keys of a prefix keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetRetention {
+    /// The prefix; empty is every key.
+    pub prefix: Bytes,
+    /// The rule; its floor is ignored. `None` removes it.
+    pub retention: Option<Retention>,
+}
+
+/// Sets a notification rule, or removes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetNotification {
+    /// Its name.
+    pub name: String,
+    /// What it says, in the words of whoever sends notifications; `None` removes it.
+    pub rule: Option<Bytes>,
+}
+
+/// How far the notifications of a rule have got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotificationProgress {
+    /// The rule.
+    pub name: String,
+    /// Every change up to this revision was delivered or is a dead letter. It never goes back.
+    pub done_through_revision: i64,
+    /// What could not be delivered; their ids are given here, those that they carry are ignored.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Ids of dead letters that are done with.
+    pub forget: Vec<u64>,
+}
+
+impl Command {
+    /// Whether an operation on any path puts a key, and so makes the data larger.
+    pub fn has_puts(&self) -> bool {
+        match self {
+            Command::Put(_) => true,
+            Command::Txn(txn) => txn.has_puts(),
+            Command::Judged(judged) => judged.command.has_puts(),
+            _ => false,
+        }
+    }
 }
 
 /// Writes one key.

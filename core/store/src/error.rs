@@ -1,5 +1,6 @@
 //! Why a command or a read was refused. A refused command has changed nothing.
 
+use bytes::Bytes;
 use thiserror::Error;
 
 /// Why a command or a read was refused. The server maps each variant to etcd's exact text and code.
@@ -96,6 +97,50 @@ pub enum CommandError {
         /// The most that is allowed.
         limit: usize,
     },
+    /// The history does not go back that far.
+    #[error(
+        "what was there at revision {requested} is no longer kept; the history is whole from revision {kept_from} on"
+    )]
+    NotKept {
+        /// The revision asked for.
+        requested: i64,
+        /// Where the history of what is missing begins.
+        kept_from: i64,
+    },
+    /// The values of the command were judged by other schemas than those that are bound now; judge and propose again.
+    #[error("the schemas have changed meanwhile; the values have to be judged again")]
+    SchemasChanged {
+        /// The state's schema revision.
+        schema_revision: i64,
+    },
+    /// A value that violates a schema.
+    #[error("a value violates its schema")]
+    SchemaViolation {
+        /// What is wrong with it, in the words of whoever judged.
+        report: Bytes,
+    },
+    /// Keys under the pattern of a schema have been put since their values were judged; judge and propose again.
+    #[error("values under the pattern have changed meanwhile; they have to be judged again")]
+    ValuesChanged,
+    /// No schema, retention rule or notification rule of that name.
+    #[error("there is no {kind} {name:?}")]
+    RuleNotFound {
+        /// What was looked for.
+        kind: &'static str,
+        /// Its pattern, prefix or name.
+        name: String,
+    },
+    /// One more rule than there may be, or more bytes of them.
+    #[error("{limit} are the most that can be kept of {kind}; remove some first")]
+    TooManyRules {
+        /// Of what.
+        kind: &'static str,
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// A command that wraps what it must not.
+    #[error("only a put or a transaction with puts can have been judged")]
+    NotJudgeable,
     /// A transaction with writes was given to [`State::read_txn`](crate::State::read_txn); propose it instead.
     #[error("the transaction writes; it has to be proposed as a command")]
     NotReadOnly,

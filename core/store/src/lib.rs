@@ -22,6 +22,7 @@
 //! the commands.
 
 mod alarm;
+mod change_log;
 mod check;
 pub mod codec;
 mod command;
@@ -37,6 +38,7 @@ mod map;
 mod outcome;
 mod range;
 mod record;
+mod rules;
 mod snapshot;
 mod state;
 mod store;
@@ -46,10 +48,15 @@ mod write_set;
 mod written;
 
 pub use alarm::{Alarm, AlarmKind, MAX_ALARMS};
+pub use change_log::{
+    ChangeFilter, ChangeLogNumbers, Commit, DEFAULT_RETENTION_COUNT, LoggedChange, MAX_CHANGE_LOG_BYTES,
+    MAX_RETENTION_RULES, Retention,
+};
 pub use check::{CheckLimits, MAX_LEASE_TTL_SECS, MAX_TXN_DEPTH, check};
 pub use command::{
-    AlarmChange, Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant,
-    LeaseRevoke, Put, Range, SortOrder, SortTarget, Txn, TxnOp,
+    AlarmChange, Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, Judged,
+    LeaseGrant, LeaseRevoke, NotificationProgress, Put, PutViolation, Range, SetNotification, SetRetention,
+    SetSchema, SortOrder, SortTarget, Txn, TxnOp,
 };
 pub use error::CommandError;
 pub use events::{Changes, Event, Events};
@@ -58,6 +65,10 @@ pub use lease::Lease;
 pub use loader::{LoadError, StateHeader, StateLoader};
 pub use outcome::{DeleteRangeOutcome, Outcome, PutOutcome, RangeOutcome, TxnOpOutcome, TxnOutcome};
 pub use record::{MAX_RECORDS_PER_REVISION, Record, RecordMeta};
+pub use rules::{
+    DeadLetter, MAX_DEAD_LETTERS, MAX_NOTIFICATION_BYTES, MAX_NOTIFICATIONS, MAX_REASON_BYTES,
+    MAX_SCHEMA_BYTES, MAX_SCHEMAS, NotificationRule, SchemaRule, pattern_range,
+};
 pub use snapshot::Records;
 pub use state::State;
 pub use store::Store;

@@ -1,14 +1,18 @@
 //! Rebuilds a store from what a snapshot or checkpoint holds.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::alarm::Alarm;
+use crate::change_log::{Commit, LoggedChange};
 use crate::check::MAX_LEASE_TTL_SECS;
-use crate::codec::{LeaseView, RecordView};
+use crate::codec::{ChangeView, LeaseView, RecordView, RuleItem};
+use crate::error::CommandError;
 use crate::key::{Key, MAX_KEY_BYTES};
 use crate::lease::Lease;
 use crate::log::Log;
-use crate::record::{MAX_RECORDS_PER_REVISION, Record, RecordMeta};
+use crate::record::{MAX_RECORDS_PER_REVISION, Record, RecordMeta, Skip};
 use crate::state::State;
 use crate::store::Store;
 
@@ -62,6 +66,17 @@ pub enum LoadError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// A change of the change log that cannot be, or not after those before it.
+    #[error("the change of revision {revision}: {fault}")]
+    Change {
+        /// Its revision.
+        revision: i64,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A rule that cannot be.
+    #[error("a rule cannot be: {0}")]
+    Rule(CommandError),
     /// Records are missing at the end.
     #[error(
         "the last record is number {last_seq}, but the next one should be {next_seq}: records are missing"
@@ -74,7 +89,8 @@ pub enum LoadError {
     },
 }
 
-/// Rebuilds a [`Store`]: give it the header, then every lease, then every record in order of seq, then finish.
+/// Rebuilds a [`Store`]: give it the header, then every lease, then the rules, then every record in order of seq, then every
+/// change of the change log, then finish.
 ///
 /// It checks all invariants that can be checked: it never builds a state that commands could not have built, with one
 /// exception: of the compact revision, records may be missing, even all when it is the current one. etcd before 3.5.16
@@ -85,6 +101,10 @@ pub struct StateLoader {
     last: RecordMeta,
     /// The numbers of the records that the log does not hold, ascending.
     old_seqs: Vec<u64>,
+    /// Whether the numbers of change log and schemas were given.
+    has_numbers: bool,
+    last_change: (i64, u32),
+    last_commit: Option<Arc<Commit>>,
 }
 
 impl StateLoader {
@@ -113,6 +133,9 @@ impl StateLoader {
             state,
             last: RecordMeta::default(),
             old_seqs: Vec::new(),
+            has_numbers: false,
+            last_change: (0, 0),
+            last_commit: None,
         })
     }
 
@@ -187,6 +210,100 @@ impl StateLoader {
         Ok(())
     }
 
+    /// Adds a rule, or the numbers that belong to them, at any time before the first change. Without numbers, nothing is
+    /// known of what was before this state: it comes from a store without a change log.
+    ///
+    /// # Errors
+    /// [`LoadError::Rule`].
+    pub fn rule(&mut self, item: RuleItem) -> Result<(), LoadError> {
+        let state = &mut self.state;
+        match item {
+            RuleItem::Numbers {
+                change_log,
+                schema_revision,
+            } => {
+                self.has_numbers = true;
+                state.change_log.set_numbers(change_log);
+                state.rules.set_schema_revision(schema_revision);
+                Ok(())
+            }
+            RuleItem::Retention { prefix, rule } => {
+                state.change_log.retention.load(&prefix, rule);
+                Ok(())
+            }
+            RuleItem::Schema { pattern, rule } => {
+                let schema_revision = state.schema_revision();
+                let set = state.rules.set_schema(&pattern, Some(&rule));
+                // Loading changes no schema.
+                state.rules.set_schema_revision(schema_revision);
+                set.map_err(LoadError::Rule)
+            }
+            RuleItem::Notification { name, rule } => {
+                state.rules.load_notification(&name, rule);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a change of the change log, in order of revision and sub-revision, after all records.
+    ///
+    /// # Errors
+    /// [`LoadError::Change`].
+    pub fn change(&mut self, change: ChangeView<'_>) -> Result<(), LoadError> {
+        let RecordView { key, value, meta } = change.record;
+        let place = (meta.mod_revision, meta.sub);
+        let fail = |fault| {
+            Err(LoadError::Change {
+                revision: meta.mod_revision,
+                fault,
+            })
+        };
+        if place <= self.last_change {
+            return fail("it is out of order");
+        }
+        if meta.mod_revision > self.header.revision || change.previous.0 >= meta.mod_revision {
+            return fail("its revision is out of bounds");
+        }
+        self.last_change = place;
+        let state = &mut self.state;
+        let newest = state.live.get(key).or_else(|| state.tombstones.get(key));
+        let same = |record: &&Record| (record.mod_revision(), record.sub()) == place;
+        let record = newest
+            .filter(same)
+            .or_else(|| {
+                state
+                    .superseded(meta.seq)
+                    .filter(same)
+                    .filter(|record| record.key() == key)
+            })
+            .cloned();
+        let record = record.unwrap_or_else(|| {
+            let logged = || state.change_log.newest(&state.live, key);
+            let logged = || logged().map(|change| change.record.shared_key().clone());
+            let shared = newest.map(|record| record.shared_key().clone()).or_else(logged);
+            Record::new(
+                shared.unwrap_or_else(|| Key::copy_from(key)),
+                value,
+                &meta,
+                Skip::default(),
+            )
+        });
+        let commit = match &self.last_commit {
+            Some(commit) if commit.time_unix_ms == change.time_unix_ms && *commit.caller == change.caller => {
+                commit.clone()
+            }
+            _ => state.change_log.past_commit(change.time_unix_ms, &change.caller),
+        };
+        self.last_commit = Some(commit.clone());
+        state.change_log.insert(LoggedChange {
+            record,
+            commit,
+            previous: change.previous,
+            ordinal: change.ordinal,
+        });
+        Ok(())
+    }
+
     /// A link from the first kept record of a key must lead to a record that is not kept: reads trust that it does not
     /// lead to another key.
     fn check_forgotten(&self, newest: Option<&Record>, meta: &RecordMeta) -> Option<&'static str> {
@@ -204,8 +321,17 @@ impl StateLoader {
     /// [`LoadError::Incomplete`], and [`LoadError::Record`] for a live record whose lease is missing.
     pub fn finish(self) -> Result<Store, LoadError> {
         let StateLoader {
-            header, state, last, ..
+            header,
+            mut state,
+            last,
+            has_numbers,
+            ..
         } = self;
+        if !has_numbers {
+            state.change_log.retention.raise_floors(header.revision);
+            let has_schemas = state.schemas().next().is_some();
+            state.rules.set_schema_revision(i64::from(has_schemas));
+        }
         // The newest revision is never compacted, so the last record is there and was made at it, unless the newest is
         // the compact revision, whose records may be missing.
         let is_newest =

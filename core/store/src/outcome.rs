@@ -29,6 +29,8 @@ pub enum Outcome {
     /// Of [`Command::Alarm`](crate::Command::Alarm): the alarm that is raised now, or was until now. `None` if one was
     /// to be lowered that was not raised.
     Alarm(Option<Alarm>),
+    /// Of the commands that set rules: schemas, retention, notifications and their progress.
+    Rules,
 }
 
 /// What a put answers.

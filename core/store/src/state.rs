@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::alarm::{Alarm, AlarmKind, Alarms};
+use crate::change_log::ChangeLog;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::log::Log;
 use crate::map::Map;
 use crate::record::Record;
+use crate::rules::{NotificationRule, Rules, SchemaRule};
 use crate::written::Written;
 
 /// What a lease counts towards [`State::size_bytes`].
@@ -34,6 +38,8 @@ pub struct State {
     pub(crate) survivors: Map<u64, Record>,
     pub(crate) leases: Map<i64, Lease>,
     pub(crate) alarms: Alarms,
+    pub(crate) change_log: ChangeLog,
+    pub(crate) rules: Rules,
     pub(crate) written: Written,
     pub(crate) record_count: u64,
     pub(crate) size_bytes: u64,
@@ -52,6 +58,8 @@ impl State {
             survivors: Map::default(),
             leases: Map::default(),
             alarms: Alarms::default(),
+            change_log: ChangeLog::new(0),
+            rules: Rules::default(),
             written: Written::default(),
             record_count: 0,
             size_bytes: 0,
@@ -125,6 +133,26 @@ impl State {
     /// Whether an alarm of the kind is raised, by whichever member.
     pub fn has_alarm(&self, kind: AlarmKind) -> bool {
         self.alarms.contains(kind)
+    }
+
+    /// A number that grows with each change of any schema; 0 as long as there has never been one.
+    pub fn schema_revision(&self) -> i64 {
+        self.rules.schema_revision()
+    }
+
+    /// The schemas, by pattern.
+    pub fn schemas(&self) -> impl Iterator<Item = (&Bytes, &SchemaRule)> {
+        self.rules.schemas()
+    }
+
+    /// The schema bound to exactly this pattern.
+    pub fn schema(&self, pattern: &[u8]) -> Option<&SchemaRule> {
+        self.rules.schema(pattern)
+    }
+
+    /// The notification rules, by name.
+    pub fn notifications(&self) -> impl Iterator<Item = (&str, &NotificationRule)> {
+        self.rules.notifications()
     }
 
     pub(crate) fn add_lease(&mut self, lease: Lease) {

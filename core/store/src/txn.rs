@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::command::{Compare, CompareResult, CompareTarget, Put, Txn, TxnOp};
+use crate::command::{Compare, CompareResult, CompareTarget, Put, PutViolation, Txn, TxnOp};
 use crate::error::CommandError;
 use crate::key::KeyRange;
 use crate::outcome::{TxnOpOutcome, TxnOutcome};
@@ -51,6 +51,46 @@ pub(crate) fn check_put_can_run(state: &State, put: &Put) -> Result<(), CommandE
         return Err(CommandError::KeyNotFound);
     }
     Ok(())
+}
+
+/// The first of the violating puts that lies on the path.
+pub(crate) fn first_violation<'a>(
+    txn: &Txn,
+    path: &Path,
+    violations: &'a [PutViolation],
+) -> Option<&'a PutViolation> {
+    let mut on_path = Vec::new();
+    number_puts(txn, true, &mut path.iter(), &mut 0, &mut on_path);
+    violations
+        .iter()
+        .find(|violation| on_path.binary_search(&violation.put).is_ok())
+}
+
+/// Numbers the puts as [`PutViolation::put`] says, and collects those that run: all those of the branches on the path,
+/// if the transaction itself runs.
+fn number_puts(
+    txn: &Txn,
+    runs: bool,
+    path: &mut std::slice::Iter<'_, bool>,
+    next: &mut u32,
+    running: &mut Vec<u32>,
+) {
+    let succeeded = runs.then(|| *path.next().expect("the path was planned for this transaction"));
+    for branch in [true, false] {
+        let runs = succeeded == Some(branch);
+        for op in ops(txn, branch) {
+            match op {
+                TxnOp::Put(_) => {
+                    if runs {
+                        running.push(*next);
+                    }
+                    *next += 1;
+                }
+                TxnOp::Txn(nested) => number_puts(nested, runs, path, next, running),
+                TxnOp::Range(_) | TxnOp::DeleteRange(_) => {}
+            }
+        }
+    }
 }
 
 /// Runs a planned transaction.

@@ -1,8 +1,10 @@
 //! Writing: new records of one revision, and the indexes that go with them.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use crate::command::{DeleteRange, Put};
+use crate::change_log::Commit;
+use crate::command::{Caller, DeleteRange, Put};
 use crate::key::{Key, KeyRange};
 use crate::outcome::{DeleteRangeOutcome, PutOutcome};
 use crate::record::{Record, RecordMeta};
@@ -13,16 +15,31 @@ const RECORD_COST_BYTES: u64 = 100;
 /// What a key with kept records counts beyond its bytes.
 const KEY_COST_BYTES: u64 = 48;
 
+/// When and by whom a command was proposed.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub time_unix_ms: i64,
+    pub caller: &'a Caller,
+}
+
 /// The writes of one command: all at one revision, which begins with the first of them.
 pub(crate) struct Writer<'a> {
     state: &'a mut State,
+    origin: Origin<'a>,
+    /// Of the revision, once it has begun.
+    commit: Option<Arc<Commit>>,
     /// How many records were written: the next sub-revision.
     written: u32,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(state: &'a mut State) -> Writer<'a> {
-        Writer { state, written: 0 }
+    pub fn new(state: &'a mut State, origin: Origin<'a>) -> Writer<'a> {
+        Writer {
+            state,
+            origin,
+            commit: None,
+            written: 0,
+        }
     }
 
     /// The state as written so far.
@@ -45,8 +62,9 @@ impl<'a> Writer<'a> {
             lease,
             ..RecordMeta::default()
         };
-        let record = self.link(key, value, before, meta);
-        self.install(record);
+        let before = before.cloned();
+        let record = self.link(key, value, before.as_ref(), meta);
+        self.install(record, before.as_ref());
         PutOutcome {
             revision: self.state.revision,
             prev: prev.filter(|_| put.prev_kv),
@@ -78,7 +96,7 @@ impl<'a> Writer<'a> {
             ..RecordMeta::default()
         };
         let record = self.link(live.shared_key().clone(), b"", Some(live), meta);
-        self.install(record);
+        self.install(record, Some(live));
     }
 
     /// Makes the next record of a key whose newest record is `before`; `meta` says its lease and whether it deletes.
@@ -96,9 +114,15 @@ impl<'a> Writer<'a> {
         Record::new(key, value, &meta, self.state.skip_after(before))
     }
 
-    fn install(&mut self, record: Record) {
+    fn install(&mut self, record: Record, replaced: Option<&Record>) {
         self.state.revision = record.mod_revision();
         self.written += 1;
+        let Origin { time_unix_ms, caller } = self.origin;
+        let change_log = &mut self.state.change_log;
+        let commit = self
+            .commit
+            .get_or_insert_with(|| change_log.commit(time_unix_ms, caller));
+        change_log.push(&self.state.live, &record, replaced, commit);
         self.state.written.count(&record);
         self.state.index(&record);
         self.state.log.push(record);

@@ -78,6 +78,7 @@ fn the_bytes_are_these() {
     let named = Caller {
         user: Some("u".into()),
         client: Some("é".into()),
+        ..Caller::default()
     };
     let put = Command::Put(Put {
         key: "key".into(),
@@ -211,7 +212,10 @@ fn errors_say_what_and_where() {
         fails(&[2, 0]),
         error(0, DecodeReason::UnknownVersion { found: 2 })
     );
-    assert_eq!(fails(&[1, 4]), error(1, DecodeReason::UnknownFlags { found: 4 }));
+    assert_eq!(
+        fails(&[1, 16]),
+        error(1, DecodeReason::UnknownFlags { found: 16 })
+    );
     assert_eq!(
         fails(&[1, 0, 7]),
         error(
@@ -301,14 +305,88 @@ fn a_decoded_command_shares_its_input() {
 
 fn caller() -> impl Strategy<Value = Caller> {
     let name = || proptest::option::of(".{0,8}");
-    (name(), name()).prop_map(|(user, client)| Caller { user, client })
+    (name(), name(), name(), name()).prop_map(|(user, client, address, comment)| Caller {
+        user,
+        client,
+        address,
+        comment,
+    })
+}
+
+/// The commands that are no etcd requests.
+fn rule_command() -> impl Strategy<Value = Command> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+    let option = || proptest::option::of(bytes());
+    let judged = (
+        any::<i64>(),
+        proptest::collection::vec((any::<u32>(), bytes()), 0..3),
+        generate::command(),
+    );
+    let letter = (any::<u64>(), any::<i64>(), any::<i64>(), any::<i64>(), ".{0,5}");
+    let letter = letter.prop_map(
+        |(id, from_revision, to_revision, time_unix_ms, reason)| DeadLetter {
+            id,
+            from_revision,
+            to_revision,
+            reason,
+            time_unix_ms,
+        },
+    );
+    let letters = proptest::collection::vec(letter, 0..3);
+    prop_oneof![
+        judged.prop_map(|(schema_revision, violations, command)| {
+            let violation = |(put, report)| PutViolation { put, report };
+            Command::Judged(Judged {
+                schema_revision,
+                violations: violations.into_iter().map(violation).collect(),
+                command: Box::new(command),
+            })
+        }),
+        (bytes(), option(), any::<bool>(), any::<i64>()).prop_map(
+            |(pattern, schema, sealed, checked_revision)| {
+                let schema = schema.map(|schema| SchemaRule { schema, sealed });
+                Command::SetSchema(SetSchema {
+                    pattern,
+                    schema,
+                    checked_revision,
+                })
+            }
+        ),
+        (bytes(), proptest::option::of((any::<u32>(), any::<u64>()))).prop_map(|(prefix, rule)| {
+            let retention = rule.map(|(count, max_age_secs)| Retention {
+                count,
+                max_age_secs,
+                floor_revision: 0,
+            });
+            Command::SetRetention(SetRetention { prefix, retention })
+        }),
+        (".{0,5}", option())
+            .prop_map(|(name, rule)| Command::SetNotification(SetNotification { name, rule })),
+        (
+            ".{0,5}",
+            any::<i64>(),
+            letters,
+            proptest::collection::vec(any::<u64>(), 0..3)
+        )
+            .prop_map(|(name, done_through_revision, dead_letters, forget)| {
+                Command::NotificationProgress(NotificationProgress {
+                    name,
+                    done_through_revision,
+                    dead_letters,
+                    forget,
+                })
+            }),
+    ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn commands_survive_a_round_trip(caller in caller(), command in generate::command()) {
+    fn commands_survive_a_round_trip(
+        caller in caller(),
+        command in prop_oneof![2 => generate::command(), 1 => rule_command()],
+    ) {
         let bytes = encoded(&caller, &command);
         prop_assert_eq!(decode_command(&bytes), Ok((caller, command)));
     }
@@ -321,7 +399,7 @@ proptest! {
 
     #[test]
     fn damaged_bytes_decode_or_fail(
-        command in generate::command(),
+        command in prop_oneof![generate::command(), rule_command()],
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let mut bytes = encoded(&Caller::default(), &command).to_vec();
@@ -380,6 +458,12 @@ fn decode_any(bytes: &[u8]) {
         assert!(error.offset <= bytes.len());
     }
     if let Err(error) = decode_lease(&bytes) {
+        assert!(error.offset <= bytes.len());
+    }
+    if let Err(error) = decode_change(&bytes) {
+        assert!(error.offset <= bytes.len());
+    }
+    if let Err(error) = decode_rule(&bytes) {
         assert!(error.offset <= bytes.len());
     }
     match decode_alarm(&bytes) {

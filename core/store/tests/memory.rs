@@ -35,6 +35,9 @@ const KEY_BYTES: usize = 20;
 const VALUE_BYTES: usize = 100;
 const COUNT: usize = 100_000;
 
+/// Fewer for the change log, which is bounded as a whole.
+const CHANGES: usize = 20_000;
+
 /// The most that a live key, or an old revision, may cost over its key and value, in bytes.
 const LIMIT_BYTES: usize = 155;
 
@@ -63,9 +66,13 @@ fn put(store: &mut Store, number: usize) {
 
 /// What `f` left allocated, per item.
 fn cost_per_item(f: impl FnOnce()) -> usize {
+    left_allocated(f) / COUNT
+}
+
+fn left_allocated(f: impl FnOnce()) -> usize {
     let before = BYTES.load(Relaxed);
     f();
-    (BYTES.load(Relaxed) - before) / COUNT
+    BYTES.load(Relaxed) - before
 }
 
 fn count_allocations(f: impl FnOnce()) -> usize {
@@ -74,9 +81,76 @@ fn count_allocations(f: impl FnOnce()) -> usize {
     ALLOCATIONS.load(Relaxed) - before
 }
 
+/// Keys and old revisions alone. What the change log takes comes on top, and is bounded as a whole.
+fn without_change_log() -> Store {
+    let mut store = Store::new();
+    let retention = Some(Retention {
+        count: 0,
+        max_age_secs: 0,
+        floor_revision: 0,
+    });
+    let prefix = Default::default();
+    apply(
+        &mut store,
+        Command::SetRetention(SetRetention { prefix, retention }),
+    );
+    store
+}
+
+/// What is counted of the change log is what it takes, when it shares its records with the rest of the state, and when it
+/// has them alone.
+fn change_log_takes_what_it_counts() {
+    let mut store = Store::new();
+    let with = left_allocated(|| (0..CHANGES).for_each(|number| put(&mut store, number)));
+    let without = left_allocated(|| {
+        let mut store = without_change_log();
+        (0..CHANGES).for_each(|number| put(&mut store, number));
+        std::mem::forget(store);
+    });
+    let (with, without) = (with / CHANGES, without / CHANGES);
+    let counted = store.state().change_log_bytes() as usize / CHANGES;
+    println!(
+        "a change costs {} bytes beside its record, and counts {counted}",
+        with - without
+    );
+    assert_eq!(store.state().change_count(), CHANGES);
+    assert!(with - without <= counted);
+
+    let all = DeleteRange {
+        key: "\0".into(),
+        range_end: "\0".into(),
+        prev_kv: false,
+    };
+    apply(&mut store, Command::DeleteRange(all));
+    let revision = store.state().revision();
+    apply(&mut store, Command::Compact(Compact { revision }));
+    let delete = DeleteRange {
+        key: "x".into(),
+        ..DeleteRange::default()
+    };
+    apply(&mut store, Command::DeleteRange(delete));
+    let counted = store.state().change_log_bytes() as usize;
+    let before = BYTES.load(Relaxed);
+    let retention = Some(Retention {
+        count: 0,
+        max_age_secs: 0,
+        floor_revision: 0,
+    });
+    apply(
+        &mut store,
+        Command::SetRetention(SetRetention {
+            prefix: Default::default(),
+            retention,
+        }),
+    );
+    let alone = before - BYTES.load(Relaxed);
+    println!("put and deleted, {alone} bytes of {counted} counted");
+    assert!(alone <= counted);
+}
+
 #[test]
 fn memory_is_proportionate_and_reads_do_not_copy() {
-    let mut live = Store::new();
+    let mut live = without_change_log();
     let cost = cost_per_item(|| (0..COUNT).for_each(|number| put(&mut live, number)));
     println!(
         "a live key costs {} bytes over its key and value",
@@ -92,7 +166,7 @@ fn memory_is_proportionate_and_reads_do_not_copy() {
             ..DeleteRange::default()
         }),
     );
-    let mut compacted = Store::new();
+    let mut compacted = without_change_log();
     let cost = cost_per_item(|| {
         (0..COUNT).for_each(|number| put(&mut compacted, number));
         apply(
@@ -110,7 +184,7 @@ fn memory_is_proportionate_and_reads_do_not_copy() {
     drop(compacted);
 
     // Old revisions, while a reader holds the state of now and then, as it does in a server.
-    let mut old = Store::new();
+    let mut old = without_change_log();
     (0..1000).for_each(|number| put(&mut old, number));
     let mut held = old.state();
     let cost = cost_per_item(|| {
@@ -137,6 +211,8 @@ fn memory_is_proportionate_and_reads_do_not_copy() {
     assert!(cost - KEY_BYTES - VALUE_BYTES <= LIMIT_BYTES, "{cost}");
 
     reads_allocate_little(&live.state());
+    drop(live);
+    change_log_takes_what_it_counts();
 }
 
 fn reads_allocate_little(state: &State) {

@@ -8,14 +8,18 @@ use crate::raft::types::StoredMembership;
 use crate::wal::format::{LogId, put_log_id};
 use crate::wal::log::Owner;
 
-/// Newest format this program reads, and the one it writes. Version 1 knows no alarms.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+/// Newest format this program reads, and the one it writes. Version 1 knows no alarms, version 2 neither rules nor changes.
+pub(crate) const FORMAT_VERSION: u32 = 3;
 /// Key of the manifest.
 pub(crate) const MANIFEST_KEY: &[u8] = b"m";
 /// First byte of a lease's key.
 pub(crate) const LEASE_PREFIX: u8 = b'l';
 /// First byte of a record's keys.
 pub(crate) const RECORD_PREFIX: u8 = b'r';
+/// First byte of the keys of the rules: one after the other, as in a page, cut into parts.
+pub(crate) const RULES_PREFIX: u8 = b'x';
+/// First byte of a change's keys.
+pub(crate) const CHANGE_PREFIX: u8 = b'c';
 /// Records are packed into pages of at most this size, so that sled has few items to keep; a larger record is a page of
 /// its own, cut into parts of this size. So no value is ever large enough for sled to put it into a file of its own (a
 /// "blob"), which it would not sync.
@@ -170,6 +174,31 @@ pub(crate) fn record_key(seq: u64, part: u32) -> [u8; 13] {
     key[1..9].copy_from_slice(&seq.to_be_bytes());
     key[9..].copy_from_slice(&part.to_be_bytes());
     key
+}
+
+/// Key of a part of the rules.
+pub(crate) fn rules_key(part: u32) -> [u8; 5] {
+    let mut key = [RULES_PREFIX; 5];
+    key[1..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Key of a part of a change: its revision and sub-revision.
+pub(crate) fn change_key((revision, sub): (i64, u32), part: u32) -> [u8; 17] {
+    let mut key = [CHANGE_PREFIX; 17];
+    key[1..9].copy_from_slice(&revision.to_be_bytes());
+    key[9..13].copy_from_slice(&sub.to_be_bytes());
+    key[13..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Revision, sub-revision and part in the key of a part of a change.
+pub(crate) fn parse_change_key(key: &[u8]) -> Option<((i64, u32), u32)> {
+    let rest = key.strip_prefix(&[CHANGE_PREFIX])?;
+    let (revision, rest) = rest.split_first_chunk::<8>()?;
+    let (sub, part) = rest.split_first_chunk::<4>()?;
+    let place = (i64::from_be_bytes(*revision), u32::from_be_bytes(*sub));
+    Some((place, u32::from_be_bytes(part.try_into().ok()?)))
 }
 
 /// Seq and part in the key of a part of a page.

@@ -21,7 +21,7 @@ pub(crate) struct Loaded {
     pub(crate) membership: StoredMembership,
 }
 
-fn damaged<T>(reason: impl ToString) -> Result<T, CheckpointError> {
+pub(super) fn damaged<T>(reason: impl ToString) -> Result<T, CheckpointError> {
     Err(CheckpointError::Damaged(reason.to_string()))
 }
 
@@ -75,6 +75,7 @@ pub(super) fn attach(
         state: manifest.state,
         log_id: manifest.log_id,
         leases,
+        changes: None,
         items: manifest.items,
         sum: manifest.sum,
         // Near enough to notice when sled takes a multiple of it.
@@ -96,6 +97,7 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
     let mut reading = Reading {
         loader: StateLoader::new(manifest.state).or_else(damaged)?,
         leases: BTreeMap::new(),
+        changes: Vec::new(),
         items: 0,
         sum: 0,
         bytes: 0,
@@ -107,9 +109,11 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
         let (key, value) = item?;
         reading.lease(&key, &value)?;
     }
+    reading.rules(&db)?;
     for page in Pages::new(db.records()) {
         reading.page(&page?)?;
     }
+    reading.changes(&db)?;
     if (reading.items, reading.sum) != (manifest.items, manifest.sum) {
         return damaged(format!(
             "of {} items, {} with the right sum were found",
@@ -121,6 +125,7 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
         state: manifest.state,
         log_id: manifest.log_id,
         leases: reading.leases,
+        changes: Some(reading.changes),
         items: reading.items,
         sum: reading.sum,
         bytes: reading.bytes,
@@ -139,16 +144,17 @@ pub(crate) fn load(dir: &Path, owner: Owner) -> Result<Option<Loaded>, Checkpoin
     }))
 }
 
-struct Reading {
-    loader: StateLoader,
+pub(super) struct Reading {
+    pub(super) loader: StateLoader,
     leases: BTreeMap<i64, i64>,
+    pub(super) changes: Vec<(i64, u32)>,
     items: u64,
     sum: u64,
     bytes: u64,
 }
 
 impl Reading {
-    fn count(&mut self, key: &[u8], value: &[u8]) {
+    pub(super) fn count(&mut self, key: &[u8], value: &[u8]) {
         self.items += 1;
         self.sum = self.sum.wrapping_add(item_hash(value));
         self.bytes += (key.len() + value.len()) as u64;

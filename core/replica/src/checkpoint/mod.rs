@@ -4,6 +4,7 @@
 //! wrong with it (an error, a panic inside sled, a wrong checksum) costs time at the next start, not data: it is moved
 //! aside and built anew.
 
+mod extra;
 pub(crate) mod format;
 mod load;
 mod pages;
@@ -90,6 +91,8 @@ struct Held {
     state: StateHeader,
     log_id: Option<LogId>,
     leases: BTreeMap<i64, i64>,
+    /// Places of the changes, ascending; `None` when it is not known which there are.
+    changes: Option<Vec<(i64, u32)>>,
     items: u64,
     sum: u64,
     /// Bytes of keys and values.
@@ -157,6 +160,8 @@ impl Checkpoint {
         writer.leases()?;
         writer.remove_compacted()?;
         writer.add_records()?;
+        writer.rules()?;
+        writer.changes()?;
         let held = writer.finish()?;
         self.db.sync()?;
         self.held = Some(held);
@@ -182,7 +187,7 @@ struct Update<'a> {
     position: &'a Position,
     old: Option<StateHeader>,
     held: Held,
-    changes: Changes,
+    batch: Changes,
     /// A first part is written already, so the manifest on disk says "incomplete".
     split: bool,
 }
@@ -198,6 +203,7 @@ impl<'a> Update<'a> {
                 state,
                 log_id: None,
                 leases: BTreeMap::new(),
+                changes: Some(Vec::new()),
                 items: 0,
                 sum: 0,
                 bytes: 0,
@@ -209,7 +215,7 @@ impl<'a> Update<'a> {
             position,
             old,
             held,
-            changes: Changes::default(),
+            batch: Changes::default(),
             split: false,
         }
     }
@@ -219,7 +225,7 @@ impl<'a> Update<'a> {
         self.held.items += 1;
         self.held.sum = self.held.sum.wrapping_add(item_hash(&value));
         self.held.bytes += (key.len() + value.len()) as u64;
-        self.changes.insert(key, value);
+        self.batch.insert(key, value);
         self.flush_if_large()
     }
 
@@ -227,20 +233,20 @@ impl<'a> Update<'a> {
         self.held.items -= 1;
         self.held.sum = self.held.sum.wrapping_sub(item_hash(value));
         self.held.bytes = self.held.bytes.saturating_sub((key.len() + value.len()) as u64);
-        self.changes.remove(key);
+        self.batch.remove(key);
         self.flush_if_large()
     }
 
     fn flush_if_large(&mut self) -> Result<(), CheckpointError> {
-        if self.changes.size_bytes() < BATCH_BYTES {
+        if self.batch.size_bytes() < BATCH_BYTES {
             return Ok(());
         }
         // From here until the last batch the manifest says that the checkpoint must not be used.
         let manifest = self.manifest(true);
-        let mut changes = std::mem::take(&mut self.changes);
-        changes.insert(MANIFEST_KEY, manifest);
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.insert(MANIFEST_KEY, manifest);
         self.split = true;
-        self.db.apply(changes)
+        self.db.apply(batch)
     }
 
     fn manifest(&self, incomplete: bool) -> Vec<u8> {
@@ -356,13 +362,13 @@ impl<'a> Update<'a> {
 
     fn finish(mut self) -> Result<Held, CheckpointError> {
         let manifest = self.manifest(false);
-        let mut changes = std::mem::take(&mut self.changes);
+        let mut batch = std::mem::take(&mut self.batch);
         if self.split {
             // The parts must be on disk before the manifest says that they are complete.
             self.db.sync()?;
         }
-        changes.insert(MANIFEST_KEY, manifest);
-        self.db.apply(changes)?;
+        batch.insert(MANIFEST_KEY, manifest);
+        self.db.apply(batch)?;
         Ok(self.held)
     }
 }

@@ -494,6 +494,7 @@ mod tests {
         let caller = Caller {
             user: None,
             client: Some("test".into()),
+            ..Caller::default()
         };
         let mut builder = BatchBuilder::new();
         for n in 0..3 {

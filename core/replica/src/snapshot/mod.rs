@@ -22,8 +22,8 @@ pub(crate) use read::load;
 
 /// First bytes of a snapshot file.
 pub(crate) const MAGIC: [u8; 8] = *b"CFGSNAP\x1a";
-/// Newest format this program reads, and the one it writes. Version 1 knows no alarms.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+/// Newest format this program reads, and the one it writes. Version 1 knows no alarms, version 2 neither rules nor changes.
+pub(crate) const FORMAT_VERSION: u32 = 3;
 /// Bytes of the header before the membership.
 const HEADER_BYTES: usize = 112;
 /// Bytes of a block before its items.
@@ -34,6 +34,8 @@ const BLOCK_LEASES: u32 = 1;
 const BLOCK_RECORDS: u32 = 2;
 const BLOCK_END: u32 = 3;
 const BLOCK_ALARMS: u32 = 4;
+const BLOCK_RULES: u32 = 5;
+const BLOCK_CHANGES: u32 = 6;
 
 /// Newer snapshots kept beside the newest; the log is kept back to the oldest of them.
 pub(crate) const KEPT: usize = 2;

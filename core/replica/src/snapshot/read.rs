@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use cfgstore_store::{StateHeader, StateLoader, Store, codec};
 
 use super::{
-    BLOCK_ALARMS, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, FORMAT_VERSION, HEADER_BYTES,
-    MAGIC, SnapshotError, SnapshotFile, SnapshotInfo,
+    BLOCK_ALARMS, BLOCK_CHANGES, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, BLOCK_RULES,
+    FORMAT_VERSION, HEADER_BYTES, MAGIC, SnapshotError, SnapshotFile, SnapshotInfo,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::Damage;
@@ -65,6 +65,7 @@ pub(crate) fn load(
             BLOCK_LEASES => leases += u64::from(items),
             BLOCK_RECORDS => records += u64::from(items),
             BLOCK_ALARMS if header.version >= 2 => {}
+            BLOCK_RULES | BLOCK_CHANGES if header.version >= 3 => {}
             BLOCK_END => {
                 if rest.len() != 8 || rest.get_u64_le() != reader.offset || reader.offset != reader.size_bytes
                 {
@@ -79,6 +80,8 @@ pub(crate) fn load(
             let undecodable = |error: codec::DecodeError| reader.damaged(&error.to_string());
             let loaded = match kind {
                 BLOCK_LEASES => loader.lease(codec::decode_lease(item).map_err(undecodable)?),
+                BLOCK_RULES => loader.rule(codec::decode_rule(item).map_err(undecodable)?),
+                BLOCK_CHANGES => loader.change(codec::decode_change(item).map_err(undecodable)?),
                 BLOCK_ALARMS => loader.alarm(codec::decode_alarm(item).map_err(undecodable)?),
                 _ => loader.record(codec::decode_record(item).map_err(undecodable)?),
             };

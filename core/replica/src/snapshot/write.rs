@@ -8,8 +8,8 @@ use bytes::{BufMut, BytesMut};
 use cfgstore_store::codec;
 
 use super::{
-    BLOCK_ALARMS, BLOCK_BYTES, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS, FORMAT_VERSION,
-    HEADER_BYTES, MAGIC,
+    BLOCK_ALARMS, BLOCK_BYTES, BLOCK_CHANGES, BLOCK_END, BLOCK_HEADER_BYTES, BLOCK_LEASES, BLOCK_RECORDS,
+    BLOCK_RULES, FORMAT_VERSION, HEADER_BYTES, MAGIC,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::position::{Position, put_membership};
@@ -149,10 +149,18 @@ fn write_content(file: &dyn DiskFile, cluster_id: u64, position: &Position) -> i
         blocks.item(BLOCK_ALARMS, |out| codec::encode_alarm(alarm, out))?;
     }
     blocks.close(BLOCK_ALARMS)?;
+    codec::encode_rules(&position.state, |item| {
+        blocks.item(BLOCK_RULES, |out| out.extend_from_slice(item))
+    })?;
+    blocks.close(BLOCK_RULES)?;
     for record in position.state.records_in_seq_order() {
         blocks.item(BLOCK_RECORDS, |out| codec::encode_record(&record, out))?;
     }
     blocks.close(BLOCK_RECORDS)?;
+    for change in position.state.all_logged_changes() {
+        blocks.item(BLOCK_CHANGES, |out| codec::encode_change(change, out))?;
+    }
+    blocks.close(BLOCK_CHANGES)?;
     let size_bytes = blocks.offset + (BLOCK_HEADER_BYTES + 8) as u64;
     blocks.block.put_u64_le(size_bytes);
     blocks.close(BLOCK_END)?;

@@ -3,13 +3,17 @@
 use bytes::Bytes;
 
 use super::input::{DecodeError, DecodeReason, Input};
+use super::rules::{put_caller, put_dead_letter};
 use super::{FORMAT_VERSION, flags, put_bytes, put_i64};
 use crate::alarm::{Alarm, AlarmKind};
+use crate::change_log::Retention;
 use crate::check::MAX_TXN_DEPTH;
 use crate::command::{
-    AlarmChange, Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, LeaseGrant,
-    LeaseRevoke, Put, Range, SortOrder, SortTarget, Txn, TxnOp,
+    AlarmChange, Caller, Command, Compact, Compare, CompareResult, CompareTarget, DeleteRange, Judged,
+    LeaseGrant, LeaseRevoke, NotificationProgress, Put, PutViolation, Range, SetNotification, SetRetention,
+    SetSchema, SortOrder, SortTarget, Txn, TxnOp,
 };
+use crate::rules::SchemaRule;
 
 const KIND_PUT: u8 = 1;
 const KIND_DELETE_RANGE: u8 = 2;
@@ -19,6 +23,11 @@ const KIND_LEASE_GRANT: u8 = 5;
 const KIND_LEASE_REVOKE: u8 = 6;
 const KIND_RANGE: u8 = 7;
 const KIND_ALARM: u8 = 8;
+const KIND_JUDGED: u8 = 9;
+const KIND_SET_SCHEMA: u8 = 10;
+const KIND_SET_RETENTION: u8 = 11;
+const KIND_SET_NOTIFICATION: u8 = 12;
+const KIND_NOTIFICATION_PROGRESS: u8 = 13;
 
 const TARGET_VERSION: u8 = 0;
 const TARGET_CREATE: u8 = 1;
@@ -45,10 +54,11 @@ const COMPARE_RESULTS: [CompareResult; 4] = [
 /// Appends a command and its caller to `out`.
 pub fn encode_command(caller: &Caller, command: &Command, out: &mut Vec<u8>) {
     out.push(FORMAT_VERSION);
-    out.push(flags([caller.user.is_some(), caller.client.is_some()]));
-    for name in [&caller.user, &caller.client].into_iter().flatten() {
-        put_bytes(out, name.as_bytes());
-    }
+    put_caller(caller, out);
+    encode_body(command, out);
+}
+
+fn encode_body(command: &Command, out: &mut Vec<u8>) {
     match command {
         Command::Put(put) => encode_put(put, out),
         Command::DeleteRange(delete) => encode_delete_range(delete, out),
@@ -72,7 +82,58 @@ pub fn encode_command(caller: &Caller, command: &Command, out: &mut Vec<u8>) {
             out.push(change.alarm.kind as u8);
             out.extend_from_slice(&change.alarm.member_id.to_le_bytes());
         }
+        Command::Judged(judged) => {
+            out.push(KIND_JUDGED);
+            put_i64(out, judged.schema_revision);
+            put_count(out, judged.violations.len());
+            for violation in &judged.violations {
+                out.extend_from_slice(&violation.put.to_le_bytes());
+                put_bytes(out, &violation.report);
+            }
+            encode_body(&judged.command, out);
+        }
+        Command::SetSchema(set) => {
+            out.push(KIND_SET_SCHEMA);
+            let rule = set.schema.as_ref();
+            out.push(flags([rule.is_some(), rule.is_some_and(|rule| rule.sealed)]));
+            put_i64(out, set.checked_revision);
+            put_bytes(out, &set.pattern);
+            put_bytes(out, rule.map_or(b"", |rule| &rule.schema));
+        }
+        Command::SetRetention(set) => {
+            out.push(KIND_SET_RETENTION);
+            out.push(flags([set.retention.is_some()]));
+            if let Some(rule) = &set.retention {
+                out.extend_from_slice(&rule.count.to_le_bytes());
+                out.extend_from_slice(&rule.max_age_secs.to_le_bytes());
+            }
+            put_bytes(out, &set.prefix);
+        }
+        Command::SetNotification(set) => {
+            out.push(KIND_SET_NOTIFICATION);
+            out.push(flags([set.rule.is_some()]));
+            put_bytes(out, set.name.as_bytes());
+            put_bytes(out, set.rule.as_deref().unwrap_or(b""));
+        }
+        Command::NotificationProgress(progress) => {
+            out.push(KIND_NOTIFICATION_PROGRESS);
+            put_bytes(out, progress.name.as_bytes());
+            put_i64(out, progress.done_through_revision);
+            put_count(out, progress.dead_letters.len());
+            for letter in &progress.dead_letters {
+                put_dead_letter(letter, out);
+            }
+            put_count(out, progress.forget.len());
+            for id in &progress.forget {
+                out.extend_from_slice(&id.to_le_bytes());
+            }
+        }
     }
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    let count = u32::try_from(count).expect("a list has fewer than 2^32 elements");
+    out.extend_from_slice(&count.to_le_bytes());
 }
 
 fn encode_put(put: &Put, out: &mut Vec<u8>) {
@@ -109,10 +170,6 @@ fn encode_range(range: &Range, out: &mut Vec<u8>) {
 }
 
 fn encode_txn(txn: &Txn, out: &mut Vec<u8>) {
-    let put_count = |out: &mut Vec<u8>, count: usize| {
-        let count = u32::try_from(count).expect("a transaction has fewer than 2^32 operations");
-        out.extend_from_slice(&count.to_le_bytes());
-    };
     out.push(KIND_TXN);
     put_count(out, txn.compare.len());
     for compare in &txn.compare {
@@ -172,18 +229,12 @@ struct Decoder<'a> {
 impl Decoder<'_> {
     fn command(&mut self) -> Result<(Caller, Command), DecodeError> {
         self.input.version()?;
-        let [has_user, has_client] = self.input.flags()?;
-        let user = if has_user {
-            Some(self.input.string()?)
-        } else {
-            None
-        };
-        let client = if has_client {
-            Some(self.input.string()?)
-        } else {
-            None
-        };
-        let command = match self.input.u8()? {
+        let caller = self.input.caller()?;
+        Ok((caller, self.body(false)?))
+    }
+
+    fn body(&mut self, judged: bool) -> Result<Command, DecodeError> {
+        Ok(match self.input.u8()? {
             KIND_PUT => Command::Put(self.put()?),
             KIND_DELETE_RANGE => Command::DeleteRange(self.delete_range()?),
             KIND_TXN => Command::Txn(self.txn(1)?),
@@ -198,9 +249,85 @@ impl Decoder<'_> {
                 id: self.input.i64()?,
             }),
             KIND_ALARM => Command::Alarm(self.alarm()?),
+            // Nothing is judged twice: so the recursion ends.
+            KIND_JUDGED if !judged => Command::Judged(self.judged()?),
+            KIND_SET_SCHEMA => Command::SetSchema(self.set_schema()?),
+            KIND_SET_RETENTION => Command::SetRetention(self.set_retention()?),
+            KIND_SET_NOTIFICATION => {
+                let [is_set] = self.input.flags()?;
+                let name = self.input.string()?;
+                let rule = self.given(is_set)?;
+                Command::SetNotification(SetNotification { name, rule })
+            }
+            KIND_NOTIFICATION_PROGRESS => Command::NotificationProgress(NotificationProgress {
+                name: self.input.string()?,
+                done_through_revision: self.input.i64()?,
+                dead_letters: self.list(|decoder| decoder.input.dead_letter())?,
+                forget: self.list(|decoder| decoder.input.u64())?,
+            }),
             found => return self.unknown("command", found),
+        })
+    }
+
+    fn judged(&mut self) -> Result<Judged, DecodeError> {
+        Ok(Judged {
+            schema_revision: self.input.i64()?,
+            violations: self.list(|decoder| {
+                Ok(PutViolation {
+                    put: decoder.input.u32()?,
+                    report: decoder.bytes()?,
+                })
+            })?,
+            command: Box::new(self.body(true)?),
+        })
+    }
+
+    fn set_schema(&mut self) -> Result<SetSchema, DecodeError> {
+        let [is_set, sealed] = self.input.flags()?;
+        if sealed && !is_set {
+            let found = flags([is_set, sealed]);
+            return self
+                .input
+                .fail(self.input.offset() - 1, DecodeReason::UnknownFlags { found });
+        }
+        let checked_revision = self.input.i64()?;
+        let pattern = self.bytes()?;
+        let schema = self.given(is_set)?;
+        Ok(SetSchema {
+            pattern,
+            schema: schema.map(|schema| SchemaRule { schema, sealed }),
+            checked_revision,
+        })
+    }
+
+    fn set_retention(&mut self) -> Result<SetRetention, DecodeError> {
+        let [is_set] = self.input.flags()?;
+        let retention = if is_set {
+            Some(Retention {
+                count: self.input.u32()?,
+                max_age_secs: self.input.u64()?,
+                floor_revision: 0,
+            })
+        } else {
+            None
         };
-        Ok((Caller { user, client }, command))
+        Ok(SetRetention {
+            prefix: self.bytes()?,
+            retention,
+        })
+    }
+
+    /// Bytes that must be empty if nothing is given.
+    fn given(&mut self, is_given: bool) -> Result<Option<Bytes>, DecodeError> {
+        let bytes = self.bytes()?;
+        if is_given {
+            Ok(Some(bytes))
+        } else if bytes.is_empty() {
+            Ok(None)
+        } else {
+            let reason = DecodeReason::TrailingBytes;
+            self.input.fail(self.input.offset() - bytes.len(), reason)
+        }
     }
 
     fn alarm(&mut self) -> Result<AlarmChange, DecodeError> {

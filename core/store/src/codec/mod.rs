@@ -13,11 +13,12 @@
 //! | field        | type     | meaning                                                               |
 //! |--------------|----------|-----------------------------------------------------------------------|
 //! | version      | `u8`     | 1                                                                     |
-//! | caller flags | `u8`     | bit 0: a user follows, bit 1: a client name follows                   |
-//! | user         | `string` | only with bit 0                                                       |
-//! | client       | `string` | only with bit 1                                                       |
-//! | kind         | `u8`     | 1 put, 2 delete range, 3 transaction, 4 compact, 5 lease grant, 6 lease revoke, 8 alarm |
+//! | caller       |          | see below                                                             |
+//! | kind         | `u8`     | 1 put, 2 delete range, 3 transaction, 4 compact, 5 lease grant, 6 lease revoke, 8 alarm, 9 judged, 10 set schema, 11 set retention, 12 set notification, 13 notification progress |
 //! | body         |          | by kind, see below                                                    |
+//!
+//! Caller: `u8` flags, then a `string` for each that is set, in this order: bit 0 user, bit 1 client name, bit 2
+//! address, bit 3 comment.
 //!
 //! Put: `u8` flags (bit 0 prev_kv, bit 1 ignore_value, bit 2 ignore_lease), `i64` lease, `bytes` key, `bytes` value.
 //!
@@ -29,6 +30,17 @@
 //! Compact: `i64` revision. Lease grant: `i64` id, `i64` ttl_secs. Lease revoke: `i64` id.
 //!
 //! Alarm: `u8` flags (bit 0 raised, else lowered), `u8` kind (1 no space, 2 corrupt), `u64` member id.
+//!
+//! Judged: `i64` schema revision, a `u32` count of violations, each a `u32` put and `bytes` report; then kind and body of
+//! the command judged, which is no judged one.
+//!
+//! Set schema: `u8` flags (bit 0 bind, else unbind; bit 1 sealed), `i64` checked revision, `bytes` pattern, `bytes` schema
+//! (empty to unbind). Set retention: `u8` flags (bit 0 set, else remove), when set `u32` count and `u64` longest age in
+//! seconds, `bytes` prefix. Set notification: `u8` flags (bit 0 set, else remove), `string` name, `bytes` rule (empty to
+//! remove). Notification progress: `string` name, `i64` done through revision, a `u32` count of dead letters and as many,
+//! a `u32` count of ids to forget and as many `u64`.
+//!
+//! Dead letter: `u64` id, `i64` 3 from revision, to revision and time in milliseconds since 1970, `string` reason.
 //!
 //! An operation is a `u8` kind (1 put, 2 delete range, 3 transaction, 7 range) and its body; the body of a range is:
 //!
@@ -72,10 +84,28 @@
 //! # Alarm
 //!
 //! `u8` version (1), `u8` kind (1 no space, 2 corrupt), `u64` member id.
+//!
+//! # Change of the change log
+//!
+//! `u8` version (1), `i64` time in milliseconds since 1970, `i64` and `u32` revision and
+//! sub-revision of the key's change before (zeros: none), `u32` ordinal, the caller
+//! as in a command, then the record in its own format up to the end.
+//!
+//! # Rule
+//!
+//! `u8` version (1), `u8` kind, then by kind:
+//!
+//! | kind | is             | fields                                                                          |
+//! |------|----------------|---------------------------------------------------------------------------------|
+//! | 1    | the numbers    | `i64` time of the last revision, `i64` and `u32` where the search for changes to forget has got to, `u64` about how many are to be forgotten, `i64` schema revision |
+//! | 2    | a retention rule | `u32` count, `u64` longest age in seconds, `i64` floor revision, `bytes` prefix |
+//! | 3    | a schema       | `u8` flags (bit 0 sealed), `bytes` pattern, `bytes` schema                       |
+//! | 4    | a notification rule | `string` name, `bytes` rule, `i64` done through revision, `u64` id of the next dead letter, a `u32` count of dead letters and as many |
 
 mod command;
 mod input;
 mod record;
+mod rules;
 
 pub use command::{decode_command, encode_command};
 pub use input::{DecodeError, DecodeReason};
@@ -83,6 +113,8 @@ pub use record::{
     LeaseView, RecordView, decode_alarm, decode_lease, decode_record, encode_alarm, encode_lease,
     encode_record,
 };
+
+pub use rules::{ChangeView, RuleItem, decode_change, decode_rule, encode_change, encode_rules};
 
 /// The version byte of every format.
 const FORMAT_VERSION: u8 = 1;

@@ -1,6 +1,7 @@
 //! Random histories, on the store and on a naive model of it, compared after every command. `PROPTEST_CASES` sets the
 //! number of histories.
 
+mod change_log;
 mod generate;
 mod model;
 
@@ -117,6 +118,7 @@ fn answer(outcome: &Outcome) -> Answer {
         &Outcome::LeaseGrant { id, ttl_secs } => Answer::LeaseGrant { id, ttl_secs },
         Outcome::LeaseRevoke => Answer::LeaseRevoke,
         &Outcome::Alarm(alarm) => Answer::Alarm(alarm),
+        Outcome::Rules => unreachable!("no rules are generated"),
     }
 }
 
@@ -193,10 +195,16 @@ fn reload(state: &State) -> Store {
     for alarm in state.alarms() {
         loader.alarm(*alarm).unwrap();
     }
+    codec::encode_rules(state, |item| loader.rule(codec::decode_rule(item).unwrap())).unwrap();
     for record in state.records_in_seq_order() {
         bytes.clear();
         codec::encode_record(&record, &mut bytes);
         loader.record(codec::decode_record(&bytes).unwrap()).unwrap();
+    }
+    for change in state.all_logged_changes() {
+        bytes.clear();
+        codec::encode_change(change, &mut bytes);
+        loader.change(codec::decode_change(&bytes).unwrap()).unwrap();
     }
     loader.finish().unwrap()
 }

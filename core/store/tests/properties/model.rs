@@ -243,6 +243,7 @@ impl Model {
             Command::Alarm(AlarmChange { alarm, raised: false }) => {
                 Ok(Answer::Alarm(self.alarms.remove(alarm).then_some(*alarm)))
             }
+            _ => unreachable!("no rules are generated"),
         }
     }
 
