@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use cfgstore_server::{Agent, AgentConfig, Config, Flags, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let flags = match Flags::from_process() {
@@ -87,12 +89,11 @@ async fn serve_host(config: AgentConfig) -> Result<(), Box<dyn Error>> {
 }
 
 fn start_logging(filter: &str) -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level: {error}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter: Targets = filter.parse().map_err(|error| format!("--log-level: {error}"))?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
 }
 
