@@ -8,8 +8,8 @@
 //! - `src/` is all that touches the world outside: the mirror and the network. It never calls the engine.
 //!
 //! So the engine's `longjmp` (a fatal error, `memory_limit`, `exit`) never crosses a Rust frame, and a Rust panic never
-//! crosses a C frame: every function of [`abi`] catches it. `build.rs` writes the header of [`abi`] for the C part, so the
-//! two sides can't disagree about it.
+//! crosses a C frame: every function of [`abi`] catches it. `c/cfgstore_core.h` is generated from [`abi`], and a test
+//! fails when it is stale, so the two sides can't disagree about it.
 
 pub mod abi;
 mod changes;

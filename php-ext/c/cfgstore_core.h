@@ -1,0 +1,600 @@
+#ifndef CFGSTORE_CORE_H
+#define CFGSTORE_CORE_H
+
+/* Generated from src/abi/ by tests/core_header.rs: change it there. */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+/**
+ * Longest message of a [`CoreError`], in bytes; longer ones are cut at a character.
+ */
+#define CORE_MESSAGE_BYTES 2000
+
+/**
+ * An agent not heard for so many milliseconds is taken for dead; it says that it lives each second.
+ */
+#define CORE_SILENT_MS 3000
+
+/**
+ * What a step of a transaction asks or does.
+ */
+typedef enum {
+  /**
+   * Only if the key's last change was in the given revision.
+   */
+  CORE_STEP_IF_REVISION,
+  /**
+   * Only if the key exists.
+   */
+  CORE_STEP_IF_EXISTS,
+  /**
+   * Only if the key does not exist.
+   */
+  CORE_STEP_IF_ABSENT,
+  /**
+   * Only if the lock with this key and, as revision, this token is held.
+   */
+  CORE_STEP_IF_HELD,
+  /**
+   * Writes the value.
+   */
+  CORE_STEP_PUT,
+  /**
+   * Deletes the key.
+   */
+  CORE_STEP_DELETE,
+} CoreStep;
+
+/**
+ * What went wrong, in the words that C, PHP and Python share. The numbers are part of the C ABI.
+ */
+enum ErrorKind
+#if __STDC_VERSION__ >= 202311L
+  : uint8_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The key does not exist.
+   */
+  ERROR_KIND_NOT_FOUND = 1,
+  /**
+   * A key is not at the revision that was asked for.
+   */
+  ERROR_KIND_CONFLICT = 2,
+  /**
+   * The request makes no sense; sending it again will not help.
+   */
+  ERROR_KIND_INVALID_ARGUMENT = 3,
+  /**
+   * A key, value or request is over a limit.
+   */
+  ERROR_KIND_TOO_LARGE = 4,
+  /**
+   * No server could be reached, or it cannot serve now.
+   */
+  ERROR_KIND_UNAVAILABLE = 5,
+  /**
+   * The deadline passed first.
+   */
+  ERROR_KIND_TIMEOUT = 6,
+  /**
+   * The caller may not do this.
+   */
+  ERROR_KIND_DENIED = 7,
+  /**
+   * The history asked for is gone.
+   */
+  ERROR_KIND_COMPACTED = 8,
+  /**
+   * The lock is no longer held.
+   */
+  ERROR_KIND_LOCK_LOST = 9,
+  /**
+   * A quota, memory or disk is full.
+   */
+  ERROR_KIND_EXHAUSTED = 10,
+  /**
+   * Data is damaged.
+   */
+  ERROR_KIND_CORRUPT = 11,
+  /**
+   * The host has no copy of the configuration yet.
+   */
+  ERROR_KIND_NOT_SYNCED = 12,
+  /**
+   * The other side, or this mode of the client, cannot do this.
+   */
+  ERROR_KIND_UNSUPPORTED = 13,
+  /**
+   * The caller ended the call.
+   */
+  ERROR_KIND_CANCELED = 14,
+  /**
+   * A fault in cfgstore.
+   */
+  ERROR_KIND_INTERNAL = 15,
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum ErrorKind ErrorKind;
+#else
+typedef uint8_t ErrorKind;
+#endif // __STDC_VERSION__ >= 202311L
+
+/**
+ * A lock that is or was held.
+ */
+typedef struct CoreLock CoreLock;
+
+/**
+ * A store: the mirror and the connection. One thread at a time.
+ */
+typedef struct CoreSource CoreSource;
+
+/**
+ * A transaction under construction.
+ */
+typedef struct CoreTransaction CoreTransaction;
+
+/**
+ * A watch.
+ */
+typedef struct CoreWatch CoreWatch;
+
+/**
+ * Bytes that somebody else owns. `data` may be null when `len` is 0.
+ */
+typedef struct {
+  /**
+   * First byte.
+   */
+  const uint8_t *data;
+  /**
+   * Number of bytes.
+   */
+  uintptr_t len;
+} CoreBytes;
+
+/**
+ * Why a call failed. Lives on the C stack: nothing has to be freed, so nothing leaks when the engine unwinds.
+ */
+typedef struct {
+  /**
+   * The number of the client core's `ErrorKind`; 0 means no error.
+   */
+  uint8_t kind;
+  /**
+   * The same call may succeed later with nothing changed.
+   */
+  bool retryable;
+  /**
+   * The write may have happened.
+   */
+  bool maybe_committed;
+  /**
+   * Length of `message`.
+   */
+  uintptr_t message_len;
+  /**
+   * UTF-8, not terminated.
+   */
+  uint8_t message[CORE_MESSAGE_BYTES];
+} CoreError;
+
+/**
+ * What a store is opened with. Empty bytes mean: not set.
+ */
+typedef struct {
+  /**
+   * As in `cfgstore.endpoints`.
+   */
+  CoreBytes endpoints;
+  /**
+   * Data folder.
+   */
+  CoreBytes data_dir;
+  /**
+   * Mirror folder.
+   */
+  CoreBytes mirror_dir;
+  /**
+   * Path of the `cfgstored` binary.
+   */
+  CoreBytes cfgstored;
+  /**
+   * Path of the seed of an agent.
+   */
+  CoreBytes seed;
+  /**
+   * Start it when nothing answers.
+   */
+  bool autostart;
+} CoreSettings;
+
+/**
+ * The snapshot that reads see.
+ */
+typedef struct {
+  /**
+   * The mirror's generation word, to be loaded atomically; valid until the next view or close.
+   */
+  const uint64_t *word;
+  /**
+   * Its content when the view was taken: while it has not changed, the view is the newest.
+   */
+  uint64_t seen;
+  /**
+   * Counts views: equal numbers mean the same snapshot.
+   */
+  uint64_t number;
+  /**
+   * Revision of the snapshot.
+   */
+  int64_t revision;
+  /**
+   * Take a view again from this time on (milliseconds of the caller's clock), even if the word has not changed.
+   */
+  uint64_t check_at_ms;
+  /**
+   * Milliseconds for which the agent has been silent, as of the last look; UINT64_MAX: it was never heard.
+   */
+  uint64_t silent_ms;
+} CoreView;
+
+/**
+ * One key as the snapshot holds it. Pointers are valid until the next view or close.
+ */
+typedef struct {
+  /**
+   * Whether the key exists; if not, all else is zero.
+   */
+  bool found;
+  /**
+   * The whole key, prefix included; only set by a scan.
+   */
+  CoreBytes key;
+  /**
+   * The value.
+   */
+  CoreBytes value;
+  /**
+   * Revision in which the key came into being.
+   */
+  int64_t create_revision;
+  /**
+   * Revision of its last change.
+   */
+  int64_t mod_revision;
+  /**
+   * Number of writes since it came into being.
+   */
+  int64_t version;
+  /**
+   * Names the store: revisions of different stores can't be compared.
+   */
+  uint64_t store_id;
+} CoreRecord;
+
+/**
+ * How the mirror and its agent are.
+ */
+typedef struct {
+  /**
+   * Whether there is a snapshot; if not, the numbers are zero.
+   */
+  bool synced;
+  /**
+   * Revision that reads see.
+   */
+  int64_t revision;
+  /**
+   * Generation that reads see.
+   */
+  uint64_t generation;
+  /**
+   * Number of keys in it.
+   */
+  uint64_t keys;
+  /**
+   * Whether it is the last copy from disk, unconfirmed by a member.
+   */
+  bool restored;
+  /**
+   * Milliseconds since the agent was last heard; `UINT64_MAX`: never.
+   */
+  uint64_t silent_ms;
+  /**
+   * The agent's process id, as it states it.
+   */
+  uint32_t agent_pid;
+  /**
+   * Data folder. Valid until the store is closed.
+   */
+  CoreBytes data_dir;
+  /**
+   * The agent's socket. Valid until the store is closed.
+   */
+  CoreBytes socket;
+  /**
+   * The mirror's folder; empty when none was found. Valid until the next view.
+   */
+  CoreBytes mirror_dir;
+  /**
+   * Why reads don't see the newest generation; empty when they do. Valid until the next view.
+   */
+  CoreBytes trouble;
+} CoreStatus;
+
+/**
+ * One change of one key. Pointers are valid until the next call with the same watch.
+ */
+typedef struct {
+  /**
+   * Deleted, not written.
+   */
+  bool deleted;
+  /**
+   * The whole key, prefix included.
+   */
+  CoreBytes key;
+  /**
+   * The new value; empty for a delete.
+   */
+  CoreBytes value;
+  /**
+   * Whether it is known what the key was before.
+   */
+  bool has_previous;
+  /**
+   * The value it had before.
+   */
+  CoreBytes previous;
+  /**
+   * Revision of the change.
+   */
+  int64_t revision;
+} CoreChange;
+
+/**
+ * Every kind, in the order of its number.
+ */
+#define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, }
+
+/**
+ * Takes a lock, waiting for it at most `wait_secs`. Null on failure.
+ *
+ * # Safety
+ * As the module says. The lock may outlive the store; `key` is valid as long as the lock.
+ */
+CoreLock *cfgstore_core_lock_acquire(CoreSource *source,
+                                     double timeout_secs,
+                                     CoreBytes prefix,
+                                     CoreBytes name,
+                                     double ttl_secs,
+                                     double wait_secs,
+                                     int64_t *token,
+                                     CoreBytes *key,
+                                     CoreError *error);
+
+/**
+ * Whether it is still held, as far as this process can know now: as its agent says, and not after a silence of the agent in
+ * which it may have been lost. `source` is what it was taken from.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_lock_is_held(CoreLock *lock,
+                                CoreSource *source);
+
+/**
+ * Frees the lock and waits until it is free; that it was lost before is a failure. The handle stays. `source` is what it was
+ * taken from.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_lock_release(CoreLock *lock,
+                                CoreSource *source,
+                                CoreError *error);
+
+/**
+ * Frees the lock, if this process still holds it, without waiting. Null is allowed.
+ *
+ * # Safety
+ * As the module says; the handle is gone afterwards.
+ */
+void cfgstore_core_lock_free(CoreLock *lock);
+
+/**
+ * Opens a store; touches neither disk nor network. Null on failure.
+ *
+ * # Safety
+ * As the module says.
+ */
+CoreSource *cfgstore_core_source_open(const CoreSettings *settings, CoreError *error);
+
+/**
+ * Closes a store. Null is allowed.
+ *
+ * # Safety
+ * As the module says; the handle is gone afterwards.
+ */
+void cfgstore_core_source_close(CoreSource *source);
+
+/**
+ * Moves to the newest snapshot, waiting at most `timeout_secs` until it holds revision `at_least`; 0: no wait.
+ *
+ * `now_ms` is a monotonic clock of the caller's choice, the same in every call.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_view(CoreSource *source,
+                        uint64_t now_ms,
+                        int64_t at_least,
+                        double timeout_secs,
+                        CoreView *view,
+                        CoreError *error);
+
+/**
+ * Looks up `prefix` and `key` together in the snapshot of the last view. An absent key is no failure.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_lookup(CoreSource *source,
+                          CoreBytes prefix,
+                          CoreBytes key,
+                          CoreRecord *record,
+                          CoreError *error);
+
+/**
+ * All keys that begin with `prefix` and `below` together, in key order, from the snapshot of the last view.
+ *
+ * `records` and `count` describe memory of the store's, valid until the next scan, view or close.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_scan(CoreSource *source,
+                        CoreBytes prefix,
+                        CoreBytes below,
+                        const CoreRecord **records,
+                        uintptr_t *count,
+                        CoreError *error);
+
+/**
+ * How the mirror and its agent are; asks nobody but that agent, half a second at most, and cannot fail.
+ *
+ * # Safety
+ * As the module says.
+ */
+void cfgstore_core_status(CoreSource *source,
+                          CoreStatus *status);
+
+/**
+ * Opens the mirror for `cfgstore_core_status`, if it is there, without starting or waiting for anything.
+ *
+ * # Safety
+ * As the module says.
+ */
+void cfgstore_core_peek(CoreSource *source);
+
+/**
+ * An empty transaction.
+ */
+CoreTransaction *cfgstore_core_transaction_new(void);
+
+/**
+ * Gives a transaction up. Null is allowed.
+ *
+ * # Safety
+ * As the module says; the handle is gone afterwards.
+ */
+void cfgstore_core_transaction_free(CoreTransaction *transaction);
+
+/**
+ * Adds a step. `value` matters to a put, `revision` to `IfRevision` and `IfHeld`.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_transaction_add(CoreTransaction *transaction,
+                                   CoreStep step,
+                                   CoreBytes prefix,
+                                   CoreBytes key,
+                                   CoreBytes value,
+                                   int64_t revision,
+                                   CoreError *error);
+
+/**
+ * Sends the transaction, and frees it whatever comes of it. That a condition does not hold is a `Conflict`.
+ *
+ * # Safety
+ * As the module says; the transaction's handle is gone afterwards.
+ */
+bool cfgstore_core_transaction_commit(CoreSource *source,
+                                      double timeout_secs,
+                                      CoreTransaction *transaction,
+                                      int64_t *revision,
+                                      CoreError *error);
+
+/**
+ * Watches the keys that begin with `prefix` and `below` together, from a revision on. Connects at the first take.
+ *
+ * # Safety
+ * As the module says. The watch may outlive the store.
+ */
+CoreWatch *cfgstore_core_watch_open(CoreSource *source,
+                                    double timeout_secs,
+                                    CoreBytes prefix,
+                                    CoreBytes below,
+                                    int64_t from_revision,
+                                    CoreError *error);
+
+/**
+ * Ends a watch. Null is allowed.
+ *
+ * # Safety
+ * As the module says; the handle is gone afterwards.
+ */
+void cfgstore_core_watch_free(CoreWatch *watch);
+
+/**
+ * Takes the next change, if one has arrived; never waits. 1: taken, 0: none, -1: `error`.
+ *
+ * # Safety
+ * As the module says.
+ */
+int32_t cfgstore_core_watch_take(CoreWatch *watch, CoreChange *change, CoreError *error);
+
+/**
+ * A descriptor that is readable while `cfgstore_core_watch_take` has something to take or to do. It stays the watch's; -1: `error`.
+ *
+ * # Safety
+ * As the module says.
+ */
+int32_t cfgstore_core_watch_fd(CoreWatch *watch,
+                               CoreError *error);
+
+/**
+ * The revision from which another watch would go on: nothing is skipped, and at most the changes already taken of that one
+ * revision come again.
+ *
+ * # Safety
+ * As the module says.
+ */
+int64_t cfgstore_core_watch_position(const CoreWatch *watch);
+
+/**
+ * Writes a key. `if_revision`: only if its last change was in that revision (0: only if it is absent); negative: always.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_put(CoreSource *source,
+                       double timeout_secs,
+                       CoreBytes prefix,
+                       CoreBytes key,
+                       CoreBytes value,
+                       int64_t if_revision,
+                       int64_t *revision,
+                       CoreError *error);
+
+/**
+ * Deletes a key; that it is absent is no failure. `if_revision` as in a put.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_delete(CoreSource *source,
+                          double timeout_secs,
+                          CoreBytes prefix,
+                          CoreBytes key,
+                          int64_t if_revision,
+                          int64_t *revision,
+                          CoreError *error);
+
+#endif  /* CFGSTORE_CORE_H */
