@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -94,7 +96,12 @@ struct Shared {
 }
 
 impl Connection {
-    async fn open(endpoint: &Endpoint, setup: &Setup) -> std::io::Result<Connection> {
+    /// Boxed, so that the HTTP/2 connection is compiled in this crate and not again in each that makes calls.
+    fn open<'a>(endpoint: &'a Endpoint, setup: &'a Setup) -> BoxFuture<'a, std::io::Result<Connection>> {
+        Connection::open_here(endpoint, setup).boxed()
+    }
+
+    async fn open_here(endpoint: &Endpoint, setup: &Setup) -> std::io::Result<Connection> {
         let socket = endpoint.connect(setup.may_spawn).await?;
         let second = socket.second_fd()?;
         let mut builder = http2::Builder::new(TokioExecutor::new());

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cfgstore_replica::Member;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, ListenAddress};
@@ -60,7 +62,12 @@ impl std::fmt::Debug for Running {
 impl Server {
     /// Starts a server, and returns when it serves: the member is open, the mirror published, every address
     /// listened on.
-    pub async fn start(config: Config) -> Result<Server, StartError> {
+    // Boxed, so that all behind it is compiled in this crate and not again in each that starts one.
+    pub fn start(config: Config) -> BoxFuture<'static, Result<Server, StartError>> {
+        Server::open(config).boxed()
+    }
+
+    async fn open(config: Config) -> Result<Server, StartError> {
         config.validate()?;
         let lock = data_dir::open(&config.paths())?;
         // Bound before the member opens, so that an address in use is told at once.

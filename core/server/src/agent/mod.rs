@@ -18,7 +18,8 @@ use std::sync::Arc;
 use cfgstore_client::upstream::Forwarder;
 use cfgstore_client::{Client, ClusterPin, MemberAddress};
 use cfgstore_proto::cfgstore::v1::agent_server::AgentServer;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, stream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
@@ -67,7 +68,12 @@ impl std::fmt::Debug for Running {
 impl Agent {
     /// Starts an agent, and returns when it serves: with a copy of the store, or without one when no member has
     /// answered within [`AgentConfig::first_copy_timeout`].
-    pub async fn start(config: AgentConfig) -> Result<Agent, StartError> {
+    // Boxed, so that all behind it is compiled in this crate and not again in each that starts one.
+    pub fn start(config: AgentConfig) -> BoxFuture<'static, Result<Agent, StartError>> {
+        Agent::open(config).boxed()
+    }
+
+    async fn open(config: AgentConfig) -> Result<Agent, StartError> {
         config.validate()?;
         let lock = data_dir::open(&config.paths())?;
         config.check_folder()?;
