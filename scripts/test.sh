@@ -12,8 +12,8 @@ scripts/setup.sh test || exit 1
 export CARGO_TERM_COLOR=never CFGSTORE_BUILD_DIR=$PWD/build CFGSTORE_FOREIGN_DIR=$PWD/target/foreign
 target=${CARGO_TARGET_DIR:-$PWD/target}
 # Shorter to build, for once.
-export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
-logs=$target/test-logs checked=$target/debug/checked
+export CARGO_INCREMENTAL=0
+logs=$target/test-logs checked=$target/checked
 export CFGSTORE_TEST_PROGRAMS=$checked/programs.json
 mkdir -p "$logs"
 passed=0 failed=0 started=$SECONDS
@@ -74,13 +74,16 @@ step "format"                      cargo fmt --all --check
 step "dependency audit"            python3 scripts/audit.py
 step "release build"               scripts/build.sh build
 
+# Everything below is of the release profile, so that what is compiled above is not compiled again: dependencies for the tests,
+# build scripts and macros for the lints and the documentation too.
 # Cargo locks its target folder, so what uses it goes one after the other, and what runs in the foreground does without cargo.
 beside - "build of the tests"      scripts/build-tests.sh "$checked"
 beside "build of the tests" "build of foreign clients" scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
-beside "build of the tests" "extension tests under valgrind" php-ext/run-tests.sh --valgrind
-beside "build of foreign clients" "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
-beside "clippy" "documentation"    env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --exclude cfgstore-tests
-beside "documentation" "documentation tests" cargo test --locked --workspace --doc
+# What is shipped is tested below; under valgrind, with assertions on.
+beside "build of the tests" "extension tests under valgrind" env CFGSTORE_BUILD_DIR="$checked" php-ext/run-tests.sh --valgrind
+beside "build of foreign clients" "clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
+beside "clippy" "documentation"    env RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --exclude cfgstore-tests
+beside "documentation" "documentation tests" cargo test --release --config "$checked/profile.toml" --locked --workspace --doc
 step "extension tests"             php-ext/run-tests.sh
 step "php examples"                scripts/test-examples.sh
 step "python tests"                scripts/test-python.sh
@@ -89,7 +92,6 @@ step "demo"                        scripts/test-demo.sh
 step "demo against an etcd"        scripts/test-demo-endpoints.sh
 
 join "build of the tests"
-step "extension tests, assertions on" env CFGSTORE_BUILD_DIR="$checked" php-ext/run-tests.sh
 step "unit and property tests"     scripts/test-package.py --except cfgstore-tests
 step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
     scripts/test-package.py cfgstore-client failover kv lock watch
