@@ -167,6 +167,7 @@ pub fn is_long(path: &str) -> bool {
             | "/v3electionpb.Election/Campaign"
             | "/v3electionpb.Election/Observe"
             | "/grpc.health.v1.Health/Watch"
+            | "/cfgstore.v1.History/Changes"
     )
 }
 

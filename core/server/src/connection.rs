@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 use crate::authority::{Filter, Protocol};
+use crate::caller::PeerAddress;
 use crate::metrics::Traffic;
 use crate::outgoing::Outgoing;
 
@@ -28,6 +29,7 @@ pub(crate) struct Connection {
     outgoing: Option<Outgoing>,
     /// Where bytes are counted, once the client is known to speak gRPC.
     traffic: Option<Arc<Traffic>>,
+    peer: PeerAddress,
     /// Its place among the connections that may be open at once.
     _place: OwnedSemaphorePermit,
 }
@@ -51,19 +53,25 @@ struct Filtered {
 
 impl Connection {
     pub fn tcp(stream: TcpStream, place: OwnedSemaphorePermit) -> Connection {
-        Connection::new(Socket::Tcp(stream), place)
+        let address = stream.peer_addr().ok().map(|address| address.to_string().into());
+        Connection::new(Socket::Tcp(stream), PeerAddress(address), place)
     }
 
     pub fn unix(stream: UnixStream, place: OwnedSemaphorePermit) -> Connection {
-        Connection::new(Socket::Unix(stream), place)
+        let user = stream
+            .peer_cred()
+            .ok()
+            .map(|user| format!("unix:uid={}", user.uid()).into());
+        Connection::new(Socket::Unix(stream), PeerAddress(user), place)
     }
 
-    fn new(socket: Socket, place: OwnedSemaphorePermit) -> Connection {
+    fn new(socket: Socket, peer: PeerAddress, place: OwnedSemaphorePermit) -> Connection {
         Connection {
             socket,
             filter: Some(Box::default()),
             outgoing: None,
             traffic: None,
+            peer,
             _place: place,
         }
     }
@@ -117,9 +125,11 @@ impl Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = PeerAddress;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> PeerAddress {
+        self.peer.clone()
+    }
 }
 
 impl Filtered {

@@ -76,6 +76,16 @@ impl Context {
         let limits = CheckLimits {
             max_txn_ops: self.config.max_txn_ops,
         };
+        self.propose_within(limits, caller, command).await
+    }
+
+    /// The same with other limits: for what this server has put together itself.
+    pub async fn propose_within(
+        &self,
+        limits: CheckLimits,
+        caller: Caller,
+        command: Command,
+    ) -> Result<Done, Status> {
         cfgstore_store::check(&command, &limits).map_err(errors::of_command)?;
         let applied = self
             .member

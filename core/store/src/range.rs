@@ -41,6 +41,11 @@ impl State {
         Ok(self.get_readable(key, revision))
     }
 
+    /// Calls `visit` for the live record of each key of a range, in key order.
+    pub fn each_key<'a>(&'a self, keys: KeyRange<'_>, visit: impl FnMut(&'a Record) -> ControlFlow<()>) {
+        self.for_each_live(keys, 0, false, visit);
+    }
+
     /// Whether `revision` can be read; 0 or less is the current one.
     pub(crate) fn check_readable(&self, revision: i64) -> Result<(), CommandError> {
         if revision > self.revision {

@@ -223,10 +223,10 @@ fn another_members_and_a_newer_one_are_not_used() {
     change(&path, |db| {
         let manifest = db.get(MANIFEST_KEY).unwrap().unwrap();
         let mut content = manifest[4..].to_vec();
-        content[0] = 3;
+        content[0] = 4;
         db.insert(MANIFEST_KEY, seal(MANIFEST_KEY, &content)).unwrap();
     });
-    assert!(matches!(load(&path, OWNER), Err(CheckpointError::Newer(3))));
+    assert!(matches!(load(&path, OWNER), Err(CheckpointError::Newer(4))));
     assert!(load(&dir.path().join("none"), OWNER).unwrap().is_none());
 }
 

@@ -121,6 +121,34 @@ fn every_changed_byte_and_every_missing_end_is_noticed() {
     assert!(load(&disk, &path, CLUSTER).is_err(), "a byte too many");
 }
 
+/// The same file as version 1 would have it: it knows neither rules nor changes.
+fn of_version_1(file: &[u8]) -> Vec<u8> {
+    let number = |bytes: &[u8], place: usize| u32::from_le_bytes(bytes[place..place + 4].try_into().unwrap());
+    let header_bytes = number(file, 16) as usize;
+    let mut out = file[..header_bytes].to_vec();
+    out[8] = 1;
+    let (mut rest, mut blocks) = (&file[header_bytes..], 0_u32);
+    while !rest.is_empty() {
+        let (block, after) = rest.split_at(BLOCK_HEADER_BYTES + number(rest, 16) as usize);
+        rest = after;
+        let mut block = block.to_vec();
+        match number(&block, 4) {
+            BLOCK_RULES | BLOCK_CHANGES => continue,
+            BLOCK_END => {
+                let size_bytes = (out.len() + block.len()) as u64;
+                block[BLOCK_HEADER_BYTES..].copy_from_slice(&size_bytes.to_le_bytes());
+            }
+            _ => {}
+        }
+        block[8..12].copy_from_slice(&blocks.to_le_bytes());
+        let crc = crc32c::crc32c(&block[4..]);
+        block[..4].copy_from_slice(&crc.to_le_bytes());
+        out.extend(block);
+        blocks += 1;
+    }
+    out
+}
+
 #[test]
 fn version_1_is_read() {
     let disk = SimDisk::default();
@@ -135,11 +163,52 @@ fn version_1_is_read() {
         ..position(9)
     };
     let path = dir(&disk).write(&written).unwrap().unwrap().file.path;
-    let mut bytes = disk.content(&path);
-    bytes[8] = 1;
+    let bytes = of_version_1(&disk.content(&path));
     disk.set_content(&path, bytes);
     let (store, ..) = load(&disk, &path, CLUSTER).unwrap();
     assert!(items(&store.state()) == items(&written.state));
+    let everything = cfgstore_store::KeyRange::From(b"\0");
+    assert_eq!(
+        store.state().kept_from(everything),
+        2,
+        "nothing is known of what was before"
+    );
+}
+
+#[test]
+fn rules_and_changes_come_back() {
+    let disk = SimDisk::default();
+    let mut store = Store::new();
+    for value in ["1", "2"] {
+        let put = Put {
+            key: "k".into(),
+            value: value.into(),
+            ..Put::default()
+        };
+        let caller = Caller {
+            comment: Some("why".to_owned()),
+            ..Caller::default()
+        };
+        store.apply(7, &caller, &Command::Put(put)).unwrap();
+    }
+    let compact = Command::Compact(cfgstore_store::Compact { revision: 3 });
+    store.apply(8, &Caller::default(), &compact).unwrap();
+    let set = cfgstore_store::SetNotification {
+        name: "n".to_owned(),
+        rule: Some("r".into()),
+    };
+    store
+        .apply(8, &Caller::default(), &Command::SetNotification(set))
+        .unwrap();
+    let written = Position {
+        state: Arc::new(store.state()),
+        ..position(9)
+    };
+    let path = dir(&disk).write(&written).unwrap().unwrap().file.path;
+    let loaded = load(&disk, &path, CLUSTER).unwrap().0.state();
+    assert_eq!(loaded.change_count(), 2);
+    assert!(loaded.all_logged_changes().eq(written.state.all_logged_changes()));
+    assert!(loaded.notifications().eq(written.state.notifications()));
 }
 
 #[test]
@@ -161,11 +230,11 @@ fn other_files_are_told_apart() {
         matches!(load(&disk, &path, CLUSTER), Err(SnapshotError::Damaged(_))),
         "version 1 has no alarms"
     );
-    bytes[8] = 3;
+    bytes[8] = 4;
     disk.set_content(&path, bytes.clone());
     assert!(matches!(
         load(&disk, &path, CLUSTER),
-        Err(SnapshotError::Newer { found: 3, .. })
+        Err(SnapshotError::Newer { found: 4, .. })
     ));
     bytes[0] = b'?';
     disk.set_content(&path, bytes);

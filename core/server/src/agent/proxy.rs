@@ -25,7 +25,10 @@ use crate::stop::Stop;
 const MAX_REQUEST_BYTES: usize = (256 << 20) + (512 << 10);
 
 /// What members serve, by the beginning of the paths.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 7] = [
+    "/cfgstore.v1.History/",
+    "/cfgstore.v1.Schemas/",
+    "/cfgstore.v1.Notifications/",
     "/etcdserverpb.",
     "/v3lockpb.Lock/",
     "/v3electionpb.Election/",
@@ -33,7 +36,9 @@ const SERVICES: [&str; 4] = [
 ];
 
 /// Calls that write keys: answered when every process of this host reads what was written.
-const WRITES: [&str; 3] = [
+const WRITES: [&str; 5] = [
+    "/cfgstore.v1.History/Apply",
+    "/cfgstore.v1.History/Rollback",
     "/etcdserverpb.KV/Put",
     "/etcdserverpb.KV/DeleteRange",
     "/etcdserverpb.KV/Txn",

@@ -57,7 +57,7 @@ impl agent_server::Agent for AgentService {
     ) -> Result<Response<Self::HoldStream>, Status> {
         let holder = MemberHolder {
             ctx: self.ctx.clone(),
-            caller: caller::of(request.metadata()),
+            caller: caller::of(&request),
         };
         Ok(hold::serve(request.into_inner(), holder))
     }

@@ -80,7 +80,7 @@ impl election_server::Election for Elections {
         &self,
         request: Request<pb::CampaignRequest>,
     ) -> Result<Response<pb::CampaignResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let mut request = request.into_inner();
         self.0.check_quota(request.value.len()).await?;
         request.lease = session::lease_or_orphan(&self.0, caller.clone(), request.lease).await?;
@@ -98,7 +98,7 @@ impl election_server::Election for Elections {
         &self,
         request: Request<pb::ProclaimRequest>,
     ) -> Result<Response<pb::ProclaimResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let pb::ProclaimRequest { leader, value } = request.into_inner();
         let mut leader = leader.ok_or_else(missing_leader)?;
         self.0.check_quota(value.len()).await?;
@@ -132,7 +132,7 @@ impl election_server::Election for Elections {
         &self,
         request: Request<pb::ResignRequest>,
     ) -> Result<Response<pb::ResignResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let leader = request.into_inner().leader.ok_or_else(missing_leader)?;
         let delete = TxnOp::DeleteRange(DeleteRange {
             key: leader.key.clone(),

@@ -23,7 +23,7 @@ const OF_LEARNERS: [&str; 3] = [
 ];
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// This host's own: the agent looks after clients, whatever the member is.
-const AGENT: &str = "/cfgstore.v1.";
+const AGENT: &str = "/cfgstore.v1.Agent/";
 
 /// By this a caller asks to be told when this member is cut off, rather than to wait in the dark.
 const HAS_LEADER: &str = "hasleader";

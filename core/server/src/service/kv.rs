@@ -185,7 +185,7 @@ impl kv_server::Kv for Kv {
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let request = request.into_inner();
         self.check_size(&request)?;
         let cost = PUT_COST_BYTES + request.key.len() + request.value.len();
@@ -201,7 +201,7 @@ impl kv_server::Kv for Kv {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let request = request.into_inner();
         self.check_size(&request)?;
         let command = Command::DeleteRange(convert::delete_range(request));
@@ -213,7 +213,7 @@ impl kv_server::Kv for Kv {
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let request = request.into_inner();
         self.check_size(&request)?;
         let serializable = is_serializable(&request);
@@ -231,7 +231,7 @@ impl kv_server::Kv for Kv {
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         // `physical` asks to wait until the space is free: in memory that is at once.
         let command = Command::Compact(convert::compact(request.get_ref()));
         let Done { header, .. } = self.ctx.propose(caller, command).await?;

@@ -55,7 +55,7 @@ impl lease_server::Lease for Leases {
         &self,
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let request = request.into_inner();
         let Done { outcome, header } = session::grant(&self.0, caller, request.id, request.ttl).await?;
         match outcome {
@@ -73,7 +73,7 @@ impl lease_server::Lease for Leases {
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let command = Command::LeaseRevoke(LeaseRevoke {
             id: request.into_inner().id,
         });

@@ -17,7 +17,7 @@ pub(super) struct Locks(pub Arc<Context>);
 #[tonic::async_trait]
 impl lock_server::Lock for Locks {
     async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let pb::LockRequest { name, lease } = request.into_inner();
         let lease = session::lease_or_orphan(&self.0, caller.clone(), lease).await?;
         // A task of its own: when the client goes away, this call is dropped wherever it stands, and the
@@ -34,7 +34,7 @@ impl lock_server::Lock for Locks {
         &self,
         request: Request<pb::UnlockRequest>,
     ) -> Result<Response<pb::UnlockResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let delete = DeleteRange {
             key: request.into_inner().key,
             ..Default::default()

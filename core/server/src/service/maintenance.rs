@@ -96,7 +96,7 @@ impl maintenance_server::Maintenance for Maintenance {
     }
 
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let request = request.into_inner();
         let kind = kind_of(request.alarm());
         let raised = match AlarmAction::try_from(request.action) {

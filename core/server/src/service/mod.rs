@@ -6,6 +6,7 @@ mod cluster;
 mod election;
 mod gate;
 mod health;
+mod history;
 mod kv;
 mod lease;
 mod lock;
@@ -17,6 +18,7 @@ mod snapshot;
 use std::sync::Arc;
 
 use cfgstore_proto::cfgstore::v1::agent_server::AgentServer;
+use cfgstore_proto::cfgstore::v1::history_server::HistoryServer;
 use cfgstore_proto::etcdserverpb::auth_server::AuthServer;
 use cfgstore_proto::etcdserverpb::cluster_server::ClusterServer;
 use cfgstore_proto::etcdserverpb::kv_server::KvServer;
@@ -43,6 +45,10 @@ pub(crate) fn routes(ctx: &Arc<Context>, mirror: &Mirror, local: bool) -> Routes
         ctx: ctx.clone(),
         mirror: local.then(|| mirror.progress().clone()),
     };
+    let history = history::HistoryService {
+        ctx: ctx.clone(),
+        mirror: kv.mirror.clone(),
+    };
     let agent = agent::AgentService {
         ctx: ctx.clone(),
         mirror: mirror.clone(),
@@ -59,6 +65,7 @@ pub(crate) fn routes(ctx: &Arc<Context>, mirror: &Mirror, local: bool) -> Routes
         )
         .add_service(ClusterServer::new(cluster::Cluster(ctx.clone())).max_decoding_message_size(limit))
         .add_service(ElectionServer::new(election::Elections(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(HistoryServer::new(history).max_decoding_message_size(limit))
         .add_service(AuthServer::new(auth::Auth(ctx.clone())).max_decoding_message_size(limit))
         .add_service(HealthServer::new(health::Health(ctx.clone())))
         .add_service(AgentServer::new(agent).max_decoding_message_size(limit));

@@ -19,7 +19,7 @@ impl watch_server::Watch for WatchService {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<WatchStream>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         Ok(Response::new(WatchStream::new(
             self.0.clone(),
             caller,

@@ -3,7 +3,7 @@
 use tonic::codegen::http::{HeaderMap, HeaderName, header};
 use tonic::metadata::MetadataMap;
 
-use crate::caller::CLIENT_NAME;
+use crate::caller::{CLIENT_NAME, COMMENT};
 
 /// A header that is metadata under the rest of its name.
 const PREFIX: &str = "grpc-metadata-";
@@ -20,8 +20,10 @@ pub(super) fn of(headers: &HeaderMap) -> MetadataMap {
             metadata.append(name, value.clone());
         }
     }
-    if let Some(name) = headers.get(CLIENT_NAME) {
-        metadata.insert(HeaderName::from_static(CLIENT_NAME), name.clone());
+    for name in [CLIENT_NAME, COMMENT] {
+        if let Some(value) = headers.get(name) {
+            metadata.insert(HeaderName::from_static(name), value.clone());
+        }
     }
     if let Some(token) = headers.get(header::AUTHORIZATION) {
         let bare = token.as_bytes();
