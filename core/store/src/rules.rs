@@ -208,8 +208,9 @@ impl Rules {
         for letter in &progress.dead_letters {
             let mut letter = letter.clone();
             letter.id = rule.next_dead_letter;
-            let cut = letter.reason.floor_char_boundary(MAX_REASON_BYTES);
-            letter.reason.truncate(cut);
+            while letter.reason.len() > MAX_REASON_BYTES {
+                letter.reason.pop();
+            }
             rule.next_dead_letter += 1;
             rule.dead_letters.push(letter);
         }

@@ -192,8 +192,8 @@ pub(super) fn apply(state: &State, request: &pb::ApplyRequest) -> Result<Edit, S
             .find(|change| change.previous_revision > since)
     {
         return Err(Status::failed_precondition(format!(
-            "cfgstore: {} has been changed at revision {}, after revision {since}; nothing was applied, look at the change \
-             and apply again",
+            "cfgstore: changed since revision {since}: {} was, at revision {}; nothing was applied, look at the change and \
+             apply again",
             newer.key.escape_ascii(),
             newer.previous_revision
         )));
