@@ -7,10 +7,11 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-const C_FILES: [&str; 16] = [
+const C_FILES: [&str; 18] = [
     "client.c",
     "client_array.c",
     "client_calls.c",
+    "client_typed.c",
     "decode.c",
     "encode.c",
     "errors.c",
@@ -18,6 +19,7 @@ const C_FILES: [&str; 16] = [
     "lock.c",
     "module.c",
     "objects.c",
+    "path.c",
     "scope.c",
     "settings.c",
     "stream.c",

@@ -42,6 +42,10 @@ namespace Cfgstore {
      *
      * Keys are bytes, UTF-8 or not: 1 to 65,536 of them, the prefix included.
      *
+     * Where a value is read (get() and its like, has(), `[]`), a name with dots that is no key is a path:
+     * `database.replicas.0` is item 0 of the list `replicas` in the value of `database`. Of several keys that the name begins
+     * with, the longest counts, looked for before the last 16 dots. `\.` is a dot of a member's name, `\\` a backslash.
+     *
      * Values are JSON: arrays, strings, integers, floats, booleans and null come back as they were put, objects as arrays.
      * Stored bytes that are not JSON come back as a string.
      */
@@ -62,9 +66,9 @@ namespace Cfgstore {
         public function __construct(?string $prefix = null, array|string|null $endpoints = null, ?float $timeout = null) {}
 
         /**
-         * The value of a key.
+         * The value of a key, or at a path into the value of one.
          *
-         * @param mixed $default Returned if the key does not exist. Without it, that is an exception. `null` is a default.
+         * @param mixed $default Returned if the key or path does not exist. Without it, that is an exception. `null` is a default.
          *
          * @throws Exception\KeyNotFoundException      The key does not exist and there is no default.
          * @throws Exception\InvalidArgumentException  The key is empty.
@@ -78,7 +82,58 @@ namespace Cfgstore {
         public function get(string $key, mixed $default = UNKNOWN): mixed {}
 
         /**
-         * Whether a key exists; its value may be null.
+         * The value of a key, or at a path, which must be an int. Nothing is converted.
+         *
+         * @throws Exception\TypeException             The value is of another type. The message names the key, the path and both
+         *                                             types, and never the value.
+         * @throws Exception\KeyNotFoundException      There is no such key or path and no default.
+         * @throws Exception\ExceptionInterface        As get().
+         */
+        public function getInt(string $key, int $default = UNKNOWN): int {}
+
+        /**
+         * The value of a key, or at a path, which must be a float. An int is converted, as for an argument under
+         * strict types; nothing else is.
+         *
+         * @throws Exception\TypeException             The value is of another type. The message names the key, the path and both
+         *                                             types, and never the value.
+         * @throws Exception\KeyNotFoundException      There is no such key or path and no default.
+         * @throws Exception\ExceptionInterface        As get().
+         */
+        public function getFloat(string $key, float $default = UNKNOWN): float {}
+
+        /**
+         * The value of a key, or at a path, which must be a bool. Nothing is converted.
+         *
+         * @throws Exception\TypeException             The value is of another type. The message names the key, the path and both
+         *                                             types, and never the value.
+         * @throws Exception\KeyNotFoundException      There is no such key or path and no default.
+         * @throws Exception\ExceptionInterface        As get().
+         */
+        public function getBool(string $key, bool $default = UNKNOWN): bool {}
+
+        /**
+         * The value of a key, or at a path, which must be a string. Nothing is converted.
+         *
+         * @throws Exception\TypeException             The value is of another type. The message names the key, the path and both
+         *                                             types, and never the value.
+         * @throws Exception\KeyNotFoundException      There is no such key or path and no default.
+         * @throws Exception\ExceptionInterface        As get().
+         */
+        public function getString(string $key, string $default = UNKNOWN): string {}
+
+        /**
+         * The value of a key, or at a path, which must be an array.
+         *
+         * @throws Exception\TypeException             The value is of another type. The message names the key, the path and both
+         *                                             types, and never the value.
+         * @throws Exception\KeyNotFoundException      There is no such key or path and no default.
+         * @throws Exception\ExceptionInterface        As get().
+         */
+        public function getArray(string $key, array $default = UNKNOWN): array {}
+
+        /**
+         * Whether a key or a path exists; its value may be null.
          *
          * @throws Exception\ExceptionInterface  As get(), except that absence is no failure.
          */
@@ -106,6 +161,13 @@ namespace Cfgstore {
          * @throws Exception\ExceptionInterface  As get().
          */
         public function getBytes(string $key, ?string $default = UNKNOWN): ?string {}
+
+        /**
+         * A client of the keys below a longer prefix: this one's, with $prefix added. It shares all else with this one.
+         *
+         * @param string $prefix For example `payment/`.
+         */
+        public function withPrefix(string $prefix): Client {}
 
         /**
          * Writes a value, as JSON. Returns once a majority of the members has it on disk.
@@ -531,4 +593,7 @@ namespace Cfgstore\Exception {
 
     /** A PHP value has no JSON form. */
     class EncodingException extends StoreException {}
+
+    /** A value is of another type than the one asked for. */
+    class TypeException extends StoreException {}
 }

@@ -17,6 +17,7 @@ $config->put('one', document(1));
 $config->put('document', $document);
 $config->put('large', document(10_000));
 $config->put('word', $word);
+$config->put('number', 5432);
 if ($config->get('document') !== $document || count($config->get('large')) !== 10_000) {
     fail('the documents did not come back');
 }
@@ -59,6 +60,12 @@ $candidates = [
     'cfgstore_get(\'one\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('one'); } return $x; },
     'cfgstore_get(\'document\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('document'); } return $x; },
     'cfgstore_get(\'large\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('large'); } return $x; },
+    '$config->getArray(\'document\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->getArray('document'); } return $x; },
+    '$config->get(\'word\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('word'); } return $x; },
+    '$config->getString(\'word\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->getString('word'); } return $x; },
+    '$config->getInt(\'number\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->getInt('number'); } return $x; },
+    'a path: get(\'document.setting_1\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('document.setting_1'); } return $x; },
+    'a miss of a path: get(\'document.none\', null)' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('document.none', null); } return $x; },
     'a hit with a default: get(\'word\', null)' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('word', null); } return $x; },
     'a miss: get(\'none\', null)' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('none', null); } return $x; },
     'newest: $config->get(\'document\')' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('document'); } return $x; },
@@ -155,6 +162,8 @@ foreach (['$config->get(\'one\'), 1 key', $array, '$config->get(\'large\'), 10,0
 target('$config[\'document\'] / $config->get(\'document\')', $ratio('$config[\'document\'], 100 keys', $array), 1);
 printf("  %-92s %9.3f x\n", '$config[\'document\'] / cfgstore_get(\'document\'): the engine counts the object up and down for []',
     $ratio('$config[\'document\'], 100 keys', 'cfgstore_get(\'document\')'));
+target('getString() / get() of the same string', $ratio('$config->getString(\'word\')', '$config->get(\'word\')'), 1.15);
+target('getArray() / get() of the array of 100 keys', $ratio('$config->getArray(\'document\')', $array), 1.15);
 target('a miss / a hit, both with a default', $ratio('a miss: get(\'none\', null)', 'a hit with a default: get(\'word\', null)'), 1.15);
 
 echo "\nA request, in the process (RINIT, RSHUTDOWN and post_deactivate, called in a loop; a read without the engine's call around it):\n";

@@ -51,12 +51,14 @@ static void free_client(zend_object *object)
 
 /* ---- reading ---- */
 
-ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *key)
+ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *name, size_t key_length)
 {
+	bool is_path = key_length > 0;
 	cfg_throw_kind(ERROR_KIND_NOT_FOUND, false, "key \"%s\" does not exist%s%s%s at revision " ZEND_LONG_FMT
-		"; put it, or give get() a default",
-		ZSTR_VAL(key), ZSTR_LEN(scope->prefix) ? " below \"" : "", ZSTR_VAL(scope->prefix),
-		ZSTR_LEN(scope->prefix) ? "\"" : "", (zend_long) scope->source->revision);
+		"%s%.*s%s; put it, or give get() a default",
+		ZSTR_VAL(name), ZSTR_LEN(scope->prefix) ? " below \"" : "", ZSTR_VAL(scope->prefix),
+		ZSTR_LEN(scope->prefix) ? "\"" : "", (zend_long) scope->source->revision,
+		is_path ? ", nor that path in the value of \"" : "", (int) key_length, ZSTR_VAL(name), is_path ? "\"" : "");
 }
 
 /* A read for which nothing has to be done: false otherwise, and nothing has happened. */
@@ -72,7 +74,7 @@ static zend_always_inline bool read_at_once(const cfg_scope *scope, zend_execute
 	}
 	const zval *value = &slot->value;
 	if (UNEXPECTED(Z_ISUNDEF_P(value))) {
-		if (ZEND_NUM_ARGS() == 1) {
+		if (ZEND_NUM_ARGS() == 1 || slot->is_dotted) {
 			return false;
 		}
 		value = ZEND_CALL_ARG(execute_data, 2);
@@ -96,17 +98,17 @@ static zend_never_inline void load_value(cfg_scope *scope, INTERNAL_FUNCTION_PAR
 		cfg_throw(&error);
 		return;
 	}
-	const cfg_slot *slot = cfg_scope_load(scope, key);
-	if (UNEXPECTED(!slot)) {
+	cfg_found found;
+	if (UNEXPECTED(!cfg_scope_read(scope, key, &found))) {
 		return;
 	}
-	if (EXPECTED(!Z_ISUNDEF(slot->value))) {
-		RETURN_COPY(&slot->value);
+	if (EXPECTED(found.value != NULL)) {
+		RETURN_COPY(found.value);
 	}
 	if (fallback) {
 		RETURN_COPY(fallback);
 	}
-	cfg_throw_absent(scope, key);
+	cfg_throw_absent(scope, key, found.key_length);
 }
 
 ZEND_METHOD(Cfgstore_Client, get)
@@ -131,11 +133,10 @@ ZEND_METHOD(Cfgstore_Client, has)
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_STR(key)
 	ZEND_PARSE_PARAMETERS_END();
-	cfg_slot *slot = cfg_scope_find(THIS_CLIENT()->scope, key);
-	if (UNEXPECTED(!slot)) {
-		return;
+	cfg_found found;
+	if (cfg_scope_read(THIS_CLIENT()->scope, key, &found)) {
+		RETURN_BOOL(found.value != NULL);
 	}
-	RETURN_BOOL(!Z_ISUNDEF(slot->value));
 }
 
 ZEND_METHOD(Cfgstore_Client, all)
@@ -198,7 +199,7 @@ ZEND_METHOD(Cfgstore_Client, entry)
 		return;
 	}
 	if (!record.found) {
-		cfg_throw_absent(scope, key);
+		cfg_throw_absent(scope, key, 0);
 		return;
 	}
 	cfg_slot *slot = cfg_scope_load_record(scope, key, &record);
@@ -224,7 +225,7 @@ ZEND_METHOD(Cfgstore_Client, getBytes)
 		RETURN_STRINGL((const char *) record.value.data, record.value.len);
 	}
 	if (ZEND_NUM_ARGS() < 2) {
-		cfg_throw_absent(scope, key);
+		cfg_throw_absent(scope, key, 0);
 		return;
 	}
 	if (!fallback) {
@@ -339,6 +340,22 @@ ZEND_METHOD(Cfgstore_Client, __construct)
 	}
 	set_scope(THIS_CLIENT(), scope);
 	THIS_CLIENT()->timeout = default_timeout ? -1 : timeout;
+}
+
+ZEND_METHOD(Cfgstore_Client, withPrefix)
+{
+	zend_string *prefix;
+	ZEND_PARSE_PARAMETERS_START(1, 1)
+		Z_PARAM_STR(prefix)
+	ZEND_PARSE_PARAMETERS_END();
+	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
+	if (!scope) {
+		return;
+	}
+	object_init_ex(return_value, client_ce);
+	cfg_client *narrowed = cfg_client_of(Z_OBJ_P(return_value));
+	set_scope(narrowed, cfg_scope_below(scope, prefix));
+	narrowed->timeout = THIS_CLIENT()->timeout;
 }
 
 void cfg_client_register(void)

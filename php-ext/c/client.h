@@ -25,7 +25,8 @@ static zend_always_inline double cfg_client_timeout(const cfg_client *client)
 /* The scope of a client that has been constructed, or NULL with an exception. */
 cfg_scope *cfg_client_opened(cfg_client *client);
 
-ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *key);
+/* key_length: as in cfg_found. */
+ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *name, size_t key_length);
 
 /* The revision of the write; false with an exception. if_revision: negative for none. */
 bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_long if_revision, zend_long *revision);

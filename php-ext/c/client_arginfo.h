@@ -11,12 +11,41 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_get, 0, 1, IS_MIXED, 0)
 	ZEND_ARG_TYPE_INFO(0, default, IS_MIXED, 0)
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_get_int, 0, 1, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, default, IS_LONG, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_get_float, 0, 1, IS_DOUBLE, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, default, IS_DOUBLE, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_get_bool, 0, 1, _IS_BOOL, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, default, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_get_string, 0, 1, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, default, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_get_array, 0, 1, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, default, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_has, 0, 1, _IS_BOOL, 0)
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_all, 0, 0, IS_ARRAY, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, IS_STRING, 0, "\'\'")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_OBJ_INFO_EX(arginfo_client_with_prefix, 0, 1, Cfgstore\\Client, 0)
+	ZEND_ARG_TYPE_INFO(0, prefix, IS_STRING, 0)
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_OBJ_INFO_EX(arginfo_client_entry, 0, 1, Cfgstore\\Entry, 0)
@@ -94,10 +123,16 @@ ZEND_END_ARG_INFO()
 ZEND_FUNCTION(cfgstore_get);
 ZEND_METHOD(Cfgstore_Client, __construct);
 ZEND_METHOD(Cfgstore_Client, get);
+ZEND_METHOD(Cfgstore_Client, getInt);
+ZEND_METHOD(Cfgstore_Client, getFloat);
+ZEND_METHOD(Cfgstore_Client, getBool);
+ZEND_METHOD(Cfgstore_Client, getString);
+ZEND_METHOD(Cfgstore_Client, getArray);
 ZEND_METHOD(Cfgstore_Client, has);
 ZEND_METHOD(Cfgstore_Client, all);
 ZEND_METHOD(Cfgstore_Client, entry);
 ZEND_METHOD(Cfgstore_Client, getBytes);
+ZEND_METHOD(Cfgstore_Client, withPrefix);
 ZEND_METHOD(Cfgstore_Client, put);
 ZEND_METHOD(Cfgstore_Client, putBytes);
 ZEND_METHOD(Cfgstore_Client, delete);
@@ -123,10 +158,16 @@ const zend_function_entry cfg_functions[] = {
 static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, __construct, arginfo_client_construct, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, get, arginfo_get, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, getInt, arginfo_client_get_int, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, getFloat, arginfo_client_get_float, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, getBool, arginfo_client_get_bool, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, getString, arginfo_client_get_string, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, getArray, arginfo_client_get_array, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, has, arginfo_client_has, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, all, arginfo_client_all, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, entry, arginfo_client_entry, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, getBytes, arginfo_client_get_bytes, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, withPrefix, arginfo_client_with_prefix, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, put, arginfo_client_put, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, putBytes, arginfo_client_put_bytes, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, delete, arginfo_client_delete, ZEND_ACC_PUBLIC)

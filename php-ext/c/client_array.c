@@ -19,17 +19,18 @@ static zend_string *key_of(zval *offset)
 	return NULL;
 }
 
-static cfg_slot *find_offset(cfg_scope *scope, zval *offset)
+/* As cfg_scope_read(). */
+static bool read_offset(cfg_scope *scope, zval *offset, cfg_found *found)
 {
 	if (EXPECTED(offset && Z_TYPE_P(offset) == IS_STRING)) {
-		return cfg_scope_find(scope, Z_STR_P(offset));
+		return cfg_scope_read(scope, Z_STR_P(offset), found);
 	}
 	zend_string *key = key_of(offset);
-	cfg_slot *slot = key ? cfg_scope_find(scope, key) : NULL;
+	bool is_read = key && cfg_scope_read(scope, key, found);
 	if (key) {
 		zend_string_release(key);
 	}
-	return slot;
+	return is_read;
 }
 
 ZEND_COLD static zval *refuse_change_in_place(void)
@@ -46,18 +47,18 @@ static zend_never_inline zval *load_dimension(zend_object *object, zval *offset,
 		return refuse_change_in_place();
 	}
 	cfg_scope *scope = cfg_client_of(object)->scope;
-	cfg_slot *slot = find_offset(scope, offset);
-	if (UNEXPECTED(!slot)) {
+	cfg_found found;
+	if (UNEXPECTED(!read_offset(scope, offset, &found))) {
 		return NULL;
 	}
-	if (EXPECTED(!Z_ISUNDEF(slot->value))) {
-		return &slot->value;
+	if (EXPECTED(found.value != NULL)) {
+		return found.value;
 	}
 	if (type == BP_VAR_IS) {
 		return &EG(uninitialized_zval);
 	}
 	zend_string *key = key_of(offset);
-	cfg_throw_absent(scope, key);
+	cfg_throw_absent(scope, key, found.key_length);
 	zend_string_release(key);
 	return NULL;
 }
@@ -76,11 +77,11 @@ static zval *read_dimension(zend_object *object, zval *offset, int type, zval *r
 
 static int has_dimension(zend_object *object, zval *offset, int check_empty)
 {
-	cfg_slot *slot = find_offset(cfg_client_of(object)->scope, offset);
-	if (!slot || Z_ISUNDEF(slot->value)) {
+	cfg_found found;
+	if (!read_offset(cfg_client_of(object)->scope, offset, &found) || !found.value) {
 		return 0;
 	}
-	return check_empty ? zend_is_true(&slot->value) : Z_TYPE(slot->value) != IS_NULL;
+	return check_empty ? zend_is_true(found.value) : Z_TYPE_P(found.value) != IS_NULL;
 }
 
 static void write_dimension(zend_object *object, zval *offset, zval *value)

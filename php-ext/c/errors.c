@@ -1,8 +1,8 @@
-/* Exceptions: one class for each kind of failure the client core knows, and one for what PHP values can't be stored. */
+/* Exceptions: one class for each kind of failure the client core knows, one for what PHP values can't be stored, one for a value of another type. */
 #include "php_cfgstore.h"
 #include "ext/spl/spl_exceptions.h"
 
-static zend_class_entry *interface_ce, *base_ce, *encoding_ce;
+static zend_class_entry *interface_ce, *base_ce, *encoding_ce, *type_ce;
 
 /* The compiler refuses this when the client core has a kind that is missing here (-Werror=switch in build.rs). */
 static const char *class_name(enum ErrorKind kind)
@@ -106,6 +106,7 @@ void cfg_errors_register(void)
 		classes[kind] = register_leaf(class_name(kind));
 	}
 	encoding_ce = register_leaf("EncodingException");
+	type_ce = register_leaf("TypeException");
 }
 
 static void throw(zend_class_entry *ce, zend_string *message, bool retryable, bool may_have_happened)
@@ -132,20 +133,31 @@ void cfg_throw(const CoreError *error)
 	throw(class_of(error->kind), message, error->retryable, error->maybe_committed);
 }
 
+static void throw_formatted(zend_class_entry *ce, bool retryable, const char *format, va_list arguments)
+{
+	throw(ce, zend_vstrpprintf(0, format, arguments), retryable, false);
+}
+
 void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	zend_string *message = zend_vstrpprintf(0, format, arguments);
+	throw_formatted(class_of(kind), retryable, format, arguments);
 	va_end(arguments);
-	throw(class_of(kind), message, retryable, false);
 }
 
 void cfg_throw_encoding(const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	zend_string *message = zend_vstrpprintf(0, format, arguments);
+	throw_formatted(encoding_ce, false, format, arguments);
 	va_end(arguments);
-	throw(encoding_ce, message, false, false);
+}
+
+void cfg_throw_type(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	throw_formatted(type_ce, false, format, arguments);
+	va_end(arguments);
 }

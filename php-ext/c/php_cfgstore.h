@@ -84,6 +84,7 @@ typedef struct {
 	int64_t mod_revision; /* 0: absent; with store_id it names the value */
 	uint64_t store_id;
 	cfg_block *block;     /* what `value` lies in, if it is immutable and lies in anything */
+	bool is_dotted;       /* the key has a dot: where it is absent, it may be a path */
 } cfg_slot;
 
 /* One store: its mirror and its connection. All clients with the same settings share it, and so see one revision. */
@@ -117,6 +118,8 @@ struct _cfg_scope {
 /* The scope for the settings of the moment, with these instead where given. NULL with `error`. */
 cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error);
 cfg_scope *cfg_scope_default(CoreError *error);
+/* The scope of a prefix, added to that of another scope, in the same source. */
+cfg_scope *cfg_scope_below(cfg_scope *scope, zend_string *prefix);
 /* NULL with an exception, or with a fatal error on its way. */
 cfg_slot *cfg_scope_load(cfg_scope *scope, zend_string *key);
 cfg_slot *cfg_scope_load_record(cfg_scope *scope, zend_string *key, const CoreRecord *record);
@@ -130,6 +133,16 @@ void cfg_source_saw(cfg_source *source, int64_t revision);
 void cfg_drop_counted_values(void);
 /* Whether a preload script of root's runs, which is given no store: it would be root's, and not the pool's. */
 bool cfg_starts_nothing(void);
+
+/* ---- path.c: names that are a key, or a path into the document of one ---- */
+
+typedef struct {
+	zval *value;       /* NULL: absent; else valid until the next read or request */
+	size_t key_length; /* bytes of the name that are the key; all that follow are the path. 0: no part of it is a key */
+} cfg_found;
+
+/* What a name stands for. False with an exception, or with a fatal error on its way. */
+bool cfg_scope_read(cfg_scope *scope, zend_string *name, cfg_found *found);
 
 /* ---- module globals ---- */
 
@@ -239,6 +252,7 @@ void cfg_throw(const CoreError *error);
 /* For what the C part finds out by itself. */
 void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 3, 4);
 void cfg_throw_encoding(const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 1, 2);
+void cfg_throw_type(const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 1, 2);
 
 /* ---- encode.c: from PHP values to stored bytes ---- */
 

@@ -162,6 +162,7 @@ static cfg_slot *add_slot(cfg_scope *scope, zend_string *key)
 	}
 	cfg_slot *slot = pecalloc(1, sizeof(cfg_slot), 1);
 	ZVAL_UNDEF(&slot->value);
+	slot->is_dotted = memchr(ZSTR_VAL(key), '.', ZSTR_LEN(key)) != NULL;
 	zend_string *own_key = zend_string_init(ZSTR_VAL(key), ZSTR_LEN(key), 1);
 	zend_hash_add_new_ptr(&scope->slots, own_key, slot);
 	zend_string_release_ex(own_key, 1);
@@ -317,13 +318,31 @@ static void evict_idle(void)
 	}
 }
 
+/* The scope of a source with that prefix. */
+static cfg_scope *scope_of(cfg_source *source, const char *prefix, size_t length)
+{
+	for (cfg_scope *scope = source->scopes; scope; scope = scope->next) {
+		if (ZSTR_LEN(scope->prefix) == length && memcmp(ZSTR_VAL(scope->prefix), prefix, length) == 0) {
+			return scope;
+		}
+	}
+	cfg_scope *scope = pecalloc(1, sizeof(cfg_scope), 1);
+	scope->source = source;
+	scope->prefix = zend_string_init(prefix, length, 1);
+	scope->sweep_at = FIRST_SWEEP;
+	zend_hash_init(&scope->slots, 8, NULL, free_slot, 1);
+	scope->next = source->scopes;
+	source->scopes = scope;
+	CFG_G(scope_count)++;
+	return scope;
+}
+
 cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	if (CG(compiler_options) & ZEND_COMPILE_PRELOAD) {
 		CFG_G(preloading) = true;
 	}
-	CoreBytes wanted = prefix ? cfg_bytes(prefix) : cfg_cstring(settings->prefix);
 	if (CFG_G(scope_count) >= IDLE_SCOPES) {
 		evict_idle();
 	}
@@ -331,20 +350,22 @@ cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError
 	if (!source) {
 		return NULL;
 	}
-	for (cfg_scope *scope = source->scopes; scope; scope = scope->next) {
-		if (ZSTR_LEN(scope->prefix) == wanted.len && memcmp(ZSTR_VAL(scope->prefix), wanted.data, wanted.len) == 0) {
-			return scope;
-		}
+	if (prefix) {
+		return scope_of(source, ZSTR_VAL(prefix), ZSTR_LEN(prefix));
 	}
-	cfg_scope *scope = pecalloc(1, sizeof(cfg_scope), 1);
-	scope->source = source;
-	scope->prefix = zend_string_init(wanted.len ? (const char *) wanted.data : "", wanted.len, 1);
-	scope->sweep_at = FIRST_SWEEP;
-	zend_hash_init(&scope->slots, 8, NULL, free_slot, 1);
-	scope->next = source->scopes;
-	source->scopes = scope;
-	CFG_G(scope_count)++;
-	return scope;
+	const char *wanted = settings->prefix ? settings->prefix : "";
+	return scope_of(source, wanted, strlen(wanted));
+}
+
+cfg_scope *cfg_scope_below(cfg_scope *scope, zend_string *prefix)
+{
+	if (CFG_G(scope_count) >= IDLE_SCOPES) {
+		evict_idle();
+	}
+	zend_string *whole = zend_string_concat2(ZSTR_VAL(scope->prefix), ZSTR_LEN(scope->prefix), ZSTR_VAL(prefix), ZSTR_LEN(prefix));
+	cfg_scope *below = scope_of(scope->source, ZSTR_VAL(whole), ZSTR_LEN(whole));
+	zend_string_release_ex(whole, 0);
+	return below;
 }
 
 cfg_scope *cfg_scope_default(CoreError *error)
