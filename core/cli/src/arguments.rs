@@ -1,6 +1,7 @@
 //! The command line, and its help.
 
 mod backup;
+mod documents;
 mod operate;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use backup::{Migrate, Restore, SnapshotCommand};
+pub use documents::{Apply, DocumentsCommand, Export};
 pub use operate::{AlarmCommand, EndpointCommand, LeaseCommand, MemberCommand, OperateCommand};
 
 const EXAMPLES: &str = "\
@@ -17,6 +19,8 @@ Examples:
   cfgctl get database                             print it
   cfgctl get --prefix feature/                    print every key that begins so
   cfgctl watch --prefix '' --json                 print every change as it happens, one JSON object a line
+  cfgctl apply -f config/ --prefix /shop/ --dry-run
+                                                  show what a folder of files would change
   cfgctl lock deploy --wait 30 -- ./deploy.sh     run a program while no other holds the lock
   cfgctl --endpoints http://a:2379,http://b:2379 status
   cfgctl --endpoints http://a:2379 snapshot save backup.db
@@ -32,6 +36,7 @@ Exit codes:
   2  the request makes no sense            6  it may or may not have been written: look before you repeat it
   3  no server reached, or no answer       7  the lock was not obtained, or was lost
   10 anything else
+`apply --dry-run` ends with 1 when something would be changed, as `diff` does.
 `lock` with a command ends with the command's own exit code (128 + the signal, if one ended it).";
 
 /// Reads and changes a cfgstore (or an etcd).
@@ -78,6 +83,8 @@ pub struct Connection {
 pub enum Command {
     #[command(flatten)]
     Keys(KeysCommand),
+    #[command(flatten)]
+    Documents(DocumentsCommand),
     /// Print what the server says of itself
     Status,
     /// Save everything to a file, or make a new cluster from one

@@ -49,6 +49,14 @@ impl Failure {
         }
     }
 
+    /// With more to say before the message.
+    pub fn explained(self, why: &str) -> Failure {
+        Failure {
+            message: format!("{why}: {}", self.message),
+            ..self
+        }
+    }
+
     pub fn not_found(key: &str) -> Failure {
         let message = format!("key {key:?} does not exist");
         Failure {

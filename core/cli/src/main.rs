@@ -1,6 +1,7 @@
 //! `cfgctl`, the command line of cfgstore.
 
 mod arguments;
+mod documents;
 mod endpoint;
 mod endpoints;
 mod failure;
@@ -50,6 +51,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
             let status = connect_running(connection)?.status().await?;
             output.status(&status).map_err(Failure::from)
         }
+        Command::Documents(command) => return documents::run(&connect(connection)?, command, output).await,
         Command::Keys(command) => return keys(&connect(connection)?, command, output).await,
     };
     done.map(|()| ExitCode::SUCCESS)

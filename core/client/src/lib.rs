@@ -16,6 +16,7 @@
 //! write may have happened.
 
 mod address;
+mod apply;
 pub mod autostart;
 pub mod blocking;
 mod call;
@@ -42,6 +43,7 @@ pub mod upstream;
 mod watch;
 
 pub use address::{Address, MemberAddress};
+pub use apply::{Applied, AppliedChange, Apply};
 pub use client::Client;
 pub use cluster::{Member, Members};
 pub use error::{Error, ErrorKind, Result, RevisionConflict};
