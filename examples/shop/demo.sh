@@ -74,13 +74,13 @@ INI
     fill "$shop/nginx.conf.in" "$nginx_user" >"$run/nginx.conf"
 
     if [ -z "$endpoints" ]; then
-        say "1. The shop's configuration goes in. The first PHP process starts the store: no server was set up."
+        say "1. The shop's configuration goes in: a folder of files, as one revision. That starts the store: no server was set up."
     else
-        say "1. The shop's configuration goes in. The first PHP process starts this host's agent for $endpoints."
+        say "1. The shop's configuration goes in at $endpoints: a folder of files, as one revision."
     fi
-    show $php "$shop/load.php" "$shop/config"
+    show "$build/cfgctl" apply -f "$shop/config" --prefix /shop/
 
-    say "2. php-fpm behind nginx serves a page that reads it."
+    say "2. php-fpm behind nginx serves a page that reads it.${endpoints:+ The first request starts the agent of this host.}"
     php-fpm8.2 "${fpm_root[@]}" --fpm-config "$run/php-fpm.conf"
     nginx -c "$run/nginx.conf" -e "$run/nginx.log"
     page | sed -e '/<title>/d' -e 's/<[^>]*>/ /g' -e '/^ *$/d' -e '/^ *\(body\|h1\|td\)/d' -e 's/^/  /'

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::error::{ParseError, PrintError};
 use crate::number::Number;
 use crate::scanner::{Scanner, is_blank};
-use crate::value::{Value, join_path, repeated};
+use crate::value::{Value, as_index, join_path, repeated};
 
 /// Words that PHP does not take as a name.
 const RESERVED: [&str; 8] = ["null", "yes", "no", "true", "false", "on", "off", "none"];
@@ -26,11 +26,11 @@ enum Member {
 }
 
 /// An array in the making: `name[] = …` and `name[index] = …`.
-#[derive(Default)]
 struct Items {
     pairs: Pairs,
     seen: HashSet<String>,
-    next: i64,
+    /// The next index; `None`: PHP's versions differ.
+    next: Option<i64>,
 }
 
 impl Level {
@@ -45,19 +45,33 @@ impl Level {
     /// No index: the next one.
     fn add_item(&mut self, line: usize, name: &str, index: &str, value: Value) -> Result<(), ParseError> {
         if !self.index.contains_key(name) {
-            self.add(line, name, Member::Array(Items::default()))?;
+            self.add(
+                line,
+                name,
+                Member::Array(Items {
+                    pairs: Vec::new(),
+                    seen: HashSet::new(),
+                    next: Some(0),
+                }),
+            )?;
         }
         let Some((_, Member::Array(items))) = self.index.get(name).and_then(|&at| self.members.get_mut(at))
         else {
             return Err(repeated(line, name));
         };
-        let index = if index.is_empty() {
-            items.next.to_string()
-        } else {
-            index.to_owned()
+        let index = match (index, items.next) {
+            ("", Some(next)) => next.to_string(),
+            ("", None) => {
+                return Err(ParseError::new(
+                    line,
+                    "give this item an index: there is a negative one before it",
+                ));
+            }
+            _ => index.to_owned(),
         };
-        if let Ok(number) = index.parse::<i64>() {
-            items.next = items.next.max(number.saturating_add(1));
+        if let Some(number) = as_index(&index) {
+            let next = items.next.filter(|_| number >= 0);
+            items.next = next.map(|next| next.max(number.saturating_add(1)));
         }
         if !items.seen.insert(index.clone()) {
             return Err(repeated(line, &format!("{name}[{index}]")));
@@ -209,30 +223,47 @@ fn value(scanner: &mut Scanner) -> Result<Value, ParseError> {
     }
 }
 
-/// What PHP's scanner takes for one: a sign only with an integer, no exponent.
+/// What PHP takes for one: a sign only with an integer, no exponent, and not as many digits before the point as overflow an integer.
 fn is_number(text: &str) -> bool {
-    let unsigned = if text.contains('.') {
-        text
-    } else {
-        text.strip_prefix('-').unwrap_or(text)
-    };
-    unsigned.bytes().any(|byte| byte.is_ascii_digit())
-        && unsigned.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && unsigned.matches('.').count() <= 1
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once('.') {
+        Some((whole, fraction)) => {
+            digits(whole) && digits(fraction) && whole.len() < 20 && whole.len() + fraction.len() > 0
+        }
+        None => {
+            let unsigned = text.strip_prefix('-').unwrap_or(text);
+            !unsigned.is_empty() && digits(unsigned)
+        }
+    }
 }
 
+/// In double quotes, PHP takes a `"` after a backslash for the end if and only if it ends the line, whatever is escaped.
 fn double_quoted(scanner: &mut Scanner) -> Result<String, ParseError> {
     let open = scanner.error("the \" is not closed");
+    let quirk = "PHP reads a \" after a backslash as the end of the value at the end of a line only: use single quotes";
     let mut text = String::new();
+    let mut after_backslash = false;
     loop {
-        match scanner.next().ok_or_else(|| open.clone())? {
+        let next = scanner.next().ok_or_else(|| open.clone())?;
+        let ends_line = matches!(scanner.peek(), None | Some('\r' | '\n'));
+        match next {
+            '"' if after_backslash && !ends_line => return Err(scanner.error(quirk)),
             '"' => return Ok(text),
-            '\\' if matches!(scanner.peek(), Some('"' | '\\' | '$')) => text.extend(scanner.next()),
+            '\\' if matches!(scanner.peek(), Some('"' | '\\' | '$')) => {
+                let escaped = scanner.next();
+                if escaped == Some('"') && matches!(scanner.peek(), None | Some('\r' | '\n')) {
+                    return Err(scanner.error(quirk));
+                }
+                after_backslash = escaped == Some('\\');
+                text.extend(escaped);
+                continue;
+            }
             '$' if scanner.peek() == Some('{') => {
                 return Err(scanner.error("nothing is replaced here: write \\${, or use single quotes"));
             }
             c => text.push(c),
         }
+        after_backslash = next == '\\';
     }
 }
 
@@ -335,6 +366,10 @@ fn scalar(path: &str, value: &Value) -> Result<String, PrintError> {
             "an INI file can't hold a zero byte; use another format",
         )),
         Value::String(text) if !text.contains('\'') => Ok(format!("'{text}'")),
+        Value::String(text) if text.contains("\"\n") || text.contains("\"\r") => Err(PrintError::new(
+            path,
+            "an INI file can't hold a text with a ' and with a \" at the end of a line; use another format",
+        )),
         Value::String(text) => {
             let escaped = text
                 .replace('\\', "\\\\")
@@ -387,6 +422,8 @@ mod tests {
             "a=\"${HOME}\"",
             "a=it's",
             "a='x' y",
+            "a=\"x\\\\\" ; c",
+            "a=\"x\\\"\ny\"",
             "a='x",
             "a=\"x",
             "a=010",

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::error::ParseError;
 use crate::number::Number;
 use crate::scanner::Scanner;
-use crate::value::{MAX_DEPTH, Value, repeated, too_deep};
+use crate::value::{MAX_DEPTH, Value, as_index, repeated, too_deep};
 
 const EXPECTED: &str = "expected a string, a number, true, false, null or an array: no code is run";
 
@@ -353,15 +353,10 @@ impl Parser<'_> {
             value = value * base + digit;
             self.0.next();
         }
-        // As PHP does with \400 and above.
-        text.push((value & 0xff) as u8);
+        let byte = u8::try_from(value).map_err(|_| self.0.error("an octal escape goes to \\377"))?;
+        text.push(byte);
         Ok(())
     }
-}
-
-/// The integer that PHP makes of a key.
-fn as_index(name: &str) -> Option<i64> {
-    name.parse::<i64>().ok().filter(|index| index.to_string() == name)
 }
 
 #[cfg(test)]
@@ -481,6 +476,7 @@ mod tests {
             "1__0",
             "1_",
             "\"\\xff\"",
+            "\"\\400\"",
             "09",
             "0x",
             "1.2.3",

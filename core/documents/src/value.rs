@@ -150,3 +150,8 @@ pub(crate) fn too_deep(line: usize) -> ParseError {
 pub(crate) fn repeated(line: usize, name: &str) -> ParseError {
     ParseError::new(line, format!("the name {name:?} is there twice"))
 }
+
+/// The integer that PHP makes of a key.
+pub(crate) fn as_index(name: &str) -> Option<i64> {
+    name.parse::<i64>().ok().filter(|index| index.to_string() == name)
+}
