@@ -1,14 +1,12 @@
 //! JSON, with the order of members and the digits of numbers kept.
 
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::ParseError;
 use crate::number::Number;
+use crate::scanner::{Scanner, is_blank};
 use crate::value::{MAX_DEPTH, Value, repeated, too_deep};
 
 pub(crate) fn is_json(text: &str) -> bool {
@@ -16,83 +14,123 @@ pub(crate) fn is_json(text: &str) -> bool {
 }
 
 pub(crate) fn parse(text: &str) -> Result<Value, ParseError> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| of_serde(&error))?;
-    value(raw.get(), 0)
+    let mut scanner = Scanner::new(text);
+    let value = value(&mut scanner, 0)?;
+    skip(&mut scanner);
+    match scanner.peek() {
+        None => Ok(value),
+        Some(_) => Err(scanner.error("not JSON: something follows the value")),
+    }
 }
 
-/// `text` is known to be JSON: each level is cut into its parts, unread.
-fn value(text: &str, depth: usize) -> Result<Value, ParseError> {
-    let first = text.as_bytes().first();
-    if matches!(first, Some(b'[' | b'{')) && depth >= MAX_DEPTH {
-        return Err(too_deep(0));
+fn skip(scanner: &mut Scanner) {
+    scanner.take_while(|c| is_blank(c) || c == '\n');
+}
+
+/// Kept small, as it nests.
+fn value(scanner: &mut Scanner, depth: usize) -> Result<Value, ParseError> {
+    skip(scanner);
+    if scanner.eat("[") {
+        array(scanner, depth)
+    } else if scanner.eat("{") {
+        object(scanner, depth)
+    } else {
+        scalar(scanner)
     }
-    match first {
-        Some(b'n') => Ok(Value::Null),
-        Some(b't') => Ok(Value::Bool(true)),
-        Some(b'f') => Ok(Value::Bool(false)),
-        Some(b'"') => Ok(Value::String(part(text)?)),
-        Some(b'[') => {
-            let items: Vec<&RawValue> = part(text)?;
-            let items = items.into_iter().map(|item| value(item.get(), depth + 1));
-            Ok(Value::Array(items.collect::<Result<_, _>>()?))
+}
+
+fn array(scanner: &mut Scanner, depth: usize) -> Result<Value, ParseError> {
+    if depth >= MAX_DEPTH {
+        return Err(too_deep(scanner.line()));
+    }
+    let mut items = Vec::new();
+    skip(scanner);
+    if scanner.eat("]") {
+        return Ok(Value::Array(items));
+    }
+    loop {
+        items.push(value(scanner, depth + 1)?);
+        skip(scanner);
+        if scanner.eat("]") {
+            return Ok(Value::Array(items));
         }
-        Some(b'{') => {
-            let Members(raw) = part(text)?;
-            let mut seen = HashSet::new();
-            if let Some((name, _)) = raw.iter().find(|(name, _)| !seen.insert(name.as_str())) {
-                return Err(repeated(0, name));
-            }
-            let members = raw
-                .into_iter()
-                .map(|(name, raw)| Ok((name, value(raw.get(), depth + 1)?)));
-            Ok(Value::Object(members.collect::<Result<_, _>>()?))
+        if !scanner.eat(",") {
+            return Err(scanner.error("not JSON: expected , or ]"));
         }
-        _ => Number::of_json(text).map(Value::Number).ok_or_else(|| {
-            ParseError::new(
-                0,
-                format!("{text} is beyond the range of a 64-bit float; write it as a string"),
-            )
+    }
+}
+
+fn object(scanner: &mut Scanner, depth: usize) -> Result<Value, ParseError> {
+    if depth >= MAX_DEPTH {
+        return Err(too_deep(scanner.line()));
+    }
+    let (mut members, mut seen) = (Vec::new(), HashSet::new());
+    skip(scanner);
+    if scanner.eat("}") {
+        return Ok(Value::Object(members));
+    }
+    loop {
+        skip(scanner);
+        let name =
+            string(scanner)?.ok_or_else(|| scanner.error("not JSON: expected a name in double quotes"))?;
+        if !seen.insert(name.clone()) {
+            return Err(repeated(scanner.line(), &name));
+        }
+        skip(scanner);
+        if !scanner.eat(":") {
+            return Err(scanner.error("not JSON: expected :"));
+        }
+        members.push((name, value(scanner, depth + 1)?));
+        skip(scanner);
+        if scanner.eat("}") {
+            return Ok(Value::Object(members));
+        }
+        if !scanner.eat(",") {
+            return Err(scanner.error("not JSON: expected , or }"));
+        }
+    }
+}
+
+fn scalar(scanner: &mut Scanner) -> Result<Value, ParseError> {
+    if let Some(text) = string(scanner)? {
+        return Ok(Value::String(text));
+    }
+    let word = scanner.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    match word {
+        "null" => Ok(Value::Null),
+        "true" => Ok(Value::Bool(true)),
+        "false" => Ok(Value::Bool(false)),
+        "" => Err(scanner.error("not JSON: expected a value")),
+        _ => Number::of_json(word).map(Value::Number).ok_or_else(|| {
+            let why = if is_json(word) {
+                "is beyond the range of a 64-bit float; write it as a string"
+            } else {
+                "is not JSON"
+            };
+            scanner.error(format!("{word} {why}"))
         }),
     }
 }
 
-fn part<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ParseError> {
-    // The line would be that of the part.
-    serde_json::from_str(text).map_err(|error| ParseError {
-        line: 0,
-        ..of_serde(&error)
-    })
-}
-
-fn of_serde(error: &serde_json::Error) -> ParseError {
-    let message = error.to_string();
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(message, _)| message);
-    ParseError::new(error.line(), format!("not JSON: {message}"))
-}
-
-/// The members of an object, with those of one name.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
+/// The string that begins here; `None`: none does.
+fn string(scanner: &mut Scanner) -> Result<Option<String>, ParseError> {
+    let rest = scanner.rest();
+    if !rest.starts_with('"') {
+        return Ok(None);
     }
+    let mut escaped = false;
+    let end = rest.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    let quoted = end
+        .map(|end| &rest[..end + 2])
+        .ok_or_else(|| scanner.error("not JSON: the string is not closed"))?;
+    let text = serde_json::from_str(quoted)
+        .map_err(|_| scanner.error("not JSON: a control character or an unknown escape in a string"))?;
+    scanner.eat(quoted);
+    Ok(Some(text))
 }
 
 /// A JSON string.
