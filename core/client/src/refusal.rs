@@ -104,6 +104,9 @@ const TEXTS: &[(&str, ErrorKind, Effect)] = &[
 /// How an agent begins to say that no member was asked, so that a write has certainly no effect.
 pub(crate) const NOTHING_SENT: &str = "cfgstore agent: nothing was sent: ";
 
+/// How a member begins to say that a key to be changed has been changed since the revision that the caller named.
+pub(crate) const CHANGED_SINCE: &str = "cfgstore: changed since revision ";
+
 /// What a server's status means. Texts that are not in the table go by their code.
 fn of_server(code: Code, text: &str) -> (ErrorKind, Effect) {
     if let Some((_, kind, effect)) = TEXTS.iter().find(|(known, ..)| *known == text) {
@@ -111,6 +114,9 @@ fn of_server(code: Code, text: &str) -> (ErrorKind, Effect) {
     }
     if text.starts_with(NOTHING_SENT) {
         return (ErrorKind::Unavailable, NotDone);
+    }
+    if text.starts_with(CHANGED_SINCE) {
+        return (ErrorKind::Conflict, Refused);
     }
     // The transport's own limit on a message, in the words of grpc-go and of tonic.
     if text.contains("message larger than max") || text.contains("message length too large") {
@@ -245,6 +251,13 @@ mod tests {
         assert_eq!(
             of(Code::Unavailable, "a text of tomorrow"),
             (ErrorKind::Unavailable, Unknown)
+        );
+        assert_eq!(
+            of(
+                Code::FailedPrecondition,
+                "cfgstore: changed since revision 7: key \"a\""
+            ),
+            (ErrorKind::Conflict, Refused)
         );
         let larger = "grpc: received message larger than max (2100000 vs. 2097152)";
         assert_eq!(
