@@ -10,9 +10,17 @@ use cfgstore_documents::{Format, MAX_DOCUMENT_BYTES, Value};
 use crate::failure::Failure;
 
 /// Bounds of what one folder holds.
-const MAX_FILES: usize = 10_000;
-const MAX_BYTES: usize = 256 << 20;
-const MAX_LEVELS: usize = 64;
+struct Limits {
+    files: usize,
+    bytes: usize,
+    levels: usize,
+}
+
+const LIMITS: Limits = Limits {
+    files: 10_000,
+    bytes: 256 << 20,
+    levels: 64,
+};
 
 /// What a folder says.
 #[derive(Debug, Default)]
@@ -31,19 +39,40 @@ pub struct Document {
 }
 
 pub fn read(root: &Path) -> Result<Folder, Failure> {
+    read_within(root, &LIMITS)
+}
+
+fn read_within(root: &Path, limits: &Limits) -> Result<Folder, Failure> {
     let real_root = fs::canonicalize(root).map_err(|error| bad(root, &error.to_string()))?;
     if !real_root.is_dir() {
         return Err(bad(root, "not a folder"));
     }
     let mut folder = Folder::default();
-    folder.take(&real_root, root, "", 0)?;
+    folder.take(
+        &Root {
+            path: &real_root,
+            limits,
+        },
+        root,
+        "",
+        0,
+    )?;
     Ok(folder)
 }
 
+struct Root<'a> {
+    /// Without links in it.
+    path: &'a Path,
+    limits: &'a Limits,
+}
+
 impl Folder {
-    fn take(&mut self, real_root: &Path, path: &Path, key: &str, level: usize) -> Result<(), Failure> {
-        if level > MAX_LEVELS {
-            return Err(bad(path, &format!("nested deeper than {MAX_LEVELS} folders")));
+    fn take(&mut self, root: &Root<'_>, path: &Path, key: &str, level: usize) -> Result<(), Failure> {
+        if level > root.limits.levels {
+            return Err(bad(
+                path,
+                &format!("nested deeper than {} folders", root.limits.levels),
+            ));
         }
         let failed = |error: std::io::Error| bad(path, &error.to_string());
         let mut entries = fs::read_dir(path)
@@ -61,7 +90,7 @@ impl Folder {
                 continue;
             }
             let link = entry.file_type().map_err(failed)?.is_symlink();
-            if link && !fs::canonicalize(&path).is_ok_and(|real| real.starts_with(real_root)) {
+            if link && !fs::canonicalize(&path).is_ok_and(|real| real.starts_with(root.path)) {
                 return Err(bad(&path, "the link leads out of the folder, or nowhere"));
             }
             let meta = fs::metadata(&path).map_err(|error| bad(&path, &error.to_string()))?;
@@ -69,7 +98,7 @@ impl Folder {
                 if link {
                     return Err(bad(&path, "a link to a folder is not followed; copy the folder"));
                 }
-                self.take(real_root, &path, &format!("{key}{name}/"), level + 1)?;
+                self.take(root, &path, &format!("{key}{name}/"), level + 1)?;
                 continue;
             }
             let format = name
@@ -80,14 +109,14 @@ impl Folder {
                 None => self.skipped.push(path),
                 Some((stem, format)) => {
                     let stem = if stem.is_empty() { "env" } else { stem };
-                    self.add(format!("{key}{stem}"), path, format)?;
+                    self.add(root.limits, format!("{key}{stem}"), path, format)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, key: String, file: PathBuf, format: Format) -> Result<(), Failure> {
+    fn add(&mut self, limits: &Limits, key: String, file: PathBuf, format: Format) -> Result<(), Failure> {
         if let Some(other) = self.documents.get(&key) {
             return Err(bad(
                 &file,
@@ -97,15 +126,18 @@ impl Folder {
                 ),
             ));
         }
-        if self.documents.len() >= MAX_FILES {
-            return Err(bad(&file, &format!("a folder may have {MAX_FILES} files")));
+        if self.documents.len() >= limits.files {
+            return Err(bad(
+                &file,
+                &format!("a folder may have {} documents", limits.files),
+            ));
         }
         let bytes = read_file(&file).map_err(|error| bad(&file, &error.to_string()))?;
         self.bytes += bytes.len();
-        if self.bytes > MAX_BYTES {
+        if self.bytes > limits.bytes {
             return Err(bad(
                 &file,
-                &format!("the files of a folder may have {MAX_BYTES} bytes"),
+                &format!("the files of a folder may have {} bytes", limits.bytes),
             ));
         }
         let value = format
@@ -127,4 +159,25 @@ fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
 
 fn bad(path: &Path, what: &str) -> Failure {
     Failure::invalid(format!("{}: {what}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        for (path, text) in [("a/b.json", "[1]"), ("c.json", "2"), ("d.txt", "none")] {
+            fs::write(folder.path().join(path), text).unwrap();
+        }
+        let read = |files, bytes, levels| read_within(folder.path(), &Limits { files, bytes, levels });
+        let found = read(2, 4, 1).unwrap();
+        assert_eq!(found.documents.keys().collect::<Vec<_>>(), ["a/b", "c"]);
+        assert_eq!(found.skipped.len(), 1);
+        for (files, bytes, levels) in [(1, 4, 1), (2, 3, 1), (2, 4, 0)] {
+            assert!(read(files, bytes, levels).is_err(), "{files} {bytes} {levels}");
+        }
+    }
 }
