@@ -2,7 +2,7 @@
 //!
 //! A [`Value`] is what JSON can say, with its order and its digits kept. [`Format`] reads and writes it as JSON, YAML, INI, a
 //! `.env` file or a PHP file that returns an array of literals; nothing in a file is executed or replaced. What a format can't
-//! hold without loss is an error. [`diff`] says what differs between two documents, path by path.
+//! hold without loss is an error. [`diff()`] says what differs between two documents, path by path.
 //!
 //! Reading is bounded by [`MAX_DOCUMENT_BYTES`] and [`MAX_DEPTH`], also where a file repeats a part of itself (YAML's aliases).
 
