@@ -1,5 +1,6 @@
 //! One descriptor for "the watch's own descriptor is readable, or changes already taken from it wait here".
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -11,6 +12,8 @@ pub struct Readiness {
     pending: OwnedFd,
     watched: RawFd,
     process: u32,
+    /// What `pending` was last set to.
+    is_pending: Cell<bool>,
 }
 
 impl Readiness {
@@ -28,6 +31,7 @@ impl Readiness {
                 pending,
                 watched: watched.as_raw_fd(),
                 process: std::process::id(),
+                is_pending: Cell::new(false),
             })
         };
         build().map_err(|error| {
@@ -45,6 +49,9 @@ impl Readiness {
 
     /// Whether changes wait here.
     pub fn set_pending(&self, pending: bool) {
+        if self.is_pending.replace(pending) == pending {
+            return;
+        }
         let mut count = 1_u64;
         let place = (&raw mut count).cast::<libc::c_void>();
         // Can't fail in a way that matters: full means set, empty means cleared.

@@ -100,8 +100,13 @@ impl Driver {
 /// One turn polls the sockets, the next runs the tasks that this woke, the last runs what those woke.
 pub(super) async fn settle() {
     for _ in 0..3 {
-        tokio::task::yield_now().await;
+        run_woken().await;
     }
+}
+
+/// One turn: runs what is woken, then polls the sockets.
+pub(super) async fn run_woken() {
+    tokio::task::yield_now().await;
 }
 
 /// A runtime without a thread: it runs only inside `block_on`.

@@ -14,6 +14,9 @@ pub(super) struct Pollable {
     set: Epoll,
     pending: Event,
     timer: Timer,
+    /// What `pending` and `timer` were last set to: most calls change neither, and a system call would.
+    is_pending: bool,
+    has_timer: bool,
     connection: Option<Connection>,
 }
 
@@ -27,6 +30,8 @@ impl Pollable {
                 set,
                 pending,
                 timer,
+                is_pending: false,
+                has_timer: false,
                 connection: None,
             })
         };
@@ -42,12 +47,21 @@ impl Pollable {
         self.set.as_fd()
     }
 
-    pub fn set_pending(&self, pending: bool) {
-        self.pending.set(pending);
+    pub fn set_pending(&mut self, pending: bool) {
+        if std::mem::replace(&mut self.is_pending, pending) != pending {
+            self.pending.set(pending);
+        }
     }
 
-    pub fn set_timer(&self, after: Option<Duration>) {
-        self.timer.set(after);
+    pub fn set_timer(&mut self, after: Option<Duration>) {
+        if std::mem::replace(&mut self.has_timer, after.is_some()) || after.is_some() {
+            self.timer.set(after);
+        }
+    }
+
+    /// Whether an event loop would be woken now.
+    pub fn is_readable(&self) -> bool {
+        crate::sys::is_readable(self.set.as_fd())
     }
 
     /// Waits on this connection's socket from now on, and no longer on the last one's.

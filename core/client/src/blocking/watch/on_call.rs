@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::blocking::LONGEST_WAIT;
-use crate::blocking::driver::{new_runtime, settle};
+use crate::blocking::driver::{new_runtime, run_woken, settle};
 use crate::blocking::pollable::Pollable;
 use crate::error::Result;
 use crate::watch::{ChangeBatch, Watch};
@@ -20,6 +20,8 @@ pub(super) struct OnCallWatch {
     watch: Watch,
     pollable: Pollable,
     runtime: Runtime,
+    /// Nothing more could be done when it last ran: what there is to do from then on, the descriptor tells.
+    is_settled: bool,
 }
 
 impl OnCallWatch {
@@ -28,6 +30,7 @@ impl OnCallWatch {
             watch,
             pollable: Pollable::new()?,
             runtime: new_runtime()?,
+            is_settled: false,
         };
         made.update();
         Ok(made)
@@ -42,12 +45,21 @@ impl OnCallWatch {
     }
 
     pub fn next(&mut self, timeout: Option<Duration>) -> Result<Option<ChangeBatch>> {
+        let timeout = timeout.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         if !self.watch.has_something_to_take() {
-            self.drive(timeout.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT));
+            if timeout.is_zero() && self.has_nothing_to_do() {
+                return Ok(None);
+            }
+            self.drive(timeout);
         }
         let taken = self.watch.take();
         self.update();
         taken.transpose()
+    }
+
+    /// Asks with one system call what running would find out with many. While it connects, its descriptor only says when to try again.
+    fn has_nothing_to_do(&self) -> bool {
+        self.is_settled && self.watch.is_open() && !self.pollable.is_readable()
     }
 
     /// Runs until there is something to take or the time is up, and then until nothing more can be done without
@@ -58,11 +70,12 @@ impl OnCallWatch {
             watch,
             pollable,
             runtime,
+            is_settled,
         } = self;
-        runtime.block_on(async {
-            settle_watch(watch, pollable).await;
+        *is_settled = runtime.block_on(async {
+            let is_settled = settle_watch(watch, pollable).await;
             if watch.has_something_to_take() || timeout.is_zero() {
-                return;
+                return is_settled;
             }
             let arrived = std::future::poll_fn(|cx| {
                 watch.fill(cx);
@@ -74,7 +87,7 @@ impl OnCallWatch {
             });
             // The time being up is no failure.
             let _ = timeout_at(deadline, arrived).await;
-            settle_watch(watch, pollable).await;
+            settle_watch(watch, pollable).await
         });
     }
 
@@ -86,19 +99,23 @@ impl OnCallWatch {
 }
 
 /// Takes in whatever the socket has, until it has nothing more: what is left unread there wakes an event loop,
-/// what is left half-way inside would not.
-async fn settle_watch(watch: &mut Watch, pollable: &mut Pollable) {
+/// what is left half-way inside would not. False: something is left, as the watch takes in no more.
+async fn settle_watch(watch: &mut Watch, pollable: &mut Pollable) -> bool {
+    settle().await;
     loop {
-        // Lets the connection read the socket, and write what taking in has made it want to say.
-        settle().await;
         let moved = std::future::poll_fn(|cx| Poll::Ready(watch.fill(cx))).await;
         pollable.set_connection(watch.connection());
-        if !moved && !pollable.socket_is_readable() {
-            return;
-        }
         if watch.is_full() {
             // The flag is set while there is something to take, so the rest is not forgotten.
-            return;
+            return false;
+        }
+        if moved {
+            // Lets the connection write what taking in has made it want to say.
+            run_woken().await;
+        } else if pollable.socket_is_readable() {
+            settle().await;
+        } else {
+            return true;
         }
     }
 }
