@@ -62,15 +62,16 @@ static bool is_ordinary(uint8_t c)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
-/* Whether eight bytes are ordinary. It may say no where they are: a borrow from a neighbour. */
-static bool are_ordinary(const uint8_t *at)
+/* How many of eight bytes are ordinary before the first that is not. A borrow only reaches bytes behind one that is not (little-endian). */
+static size_t ordinary_of_eight(const uint8_t *at)
 {
 	const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
 	uint64_t x;
 	memcpy(&x, at, sizeof(x));
 	uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
 	uint64_t special = (x - ones * 0x20) | (quote - ones) | (backslash - ones) | x;
-	return (special & tops) == 0;
+	special &= tops;
+	return special ? (size_t) __builtin_ctzll(special) / 8 : 8;
 }
 
 /* The length of a character of more than one byte (RFC 3629, section 4), 0 if it is none. */
@@ -111,8 +112,10 @@ static bool measure_string(measure *m)
 	const uint8_t *at = m->at, *end = m->end;
 	size_t escapes = 0;
 	for (;;) {
-		while (end - at >= 8 && are_ordinary(at)) {
-			at += 8;
+		size_t ordinary = 8;
+		while (end - at >= 8 && ordinary == 8) {
+			ordinary = ordinary_of_eight(at);
+			at += ordinary;
 		}
 		while (at < end && is_ordinary(*at)) {
 			at++;
@@ -286,6 +289,18 @@ typedef struct {
 	char *place;
 } build;
 
+/* As memcpy(), for short strings: in words, of which the last may reach beyond the text, into the string's padding. */
+static zend_always_inline void copy_words(char *to, const uint8_t *from, size_t length, const uint8_t *end)
+{
+	if (UNEXPECTED(length > 64 || (size_t) (end - from) < length + 8)) {
+		memcpy(to, from, length);
+		return;
+	}
+	for (size_t i = 0; i < length; i += 8) {
+		memcpy(to + i, from + i, 8);
+	}
+}
+
 static zend_string *build_string(build *b)
 {
 	uint32_t note = *b->note++;
@@ -294,7 +309,7 @@ static zend_string *build_string(build *b)
 	ZSTR_LEN(string) = length;
 	char *bytes = ZSTR_VAL(string);
 	if (EXPECTED(!(note & 1))) {
-		memcpy(bytes, b->at, length);
+		copy_words(bytes, b->at, length, b->end);
 		b->at += length;
 	} else {
 		for (size_t i = 0; i < length; i++) {
