@@ -4,7 +4,7 @@
 // A member, and beside it the host's agent, as on every host of a cluster. One Go program writes a counter to the member, whose answer
 // waits for nothing on this host. Each worker is in a request, in which it waits with subscribe()->next(), then reads the newest revision,
 // which holds the change; the time at which it has the new value counts. The same program writes to an etcd, with 16 watchers of its own,
-// each on a connection of its own. A figure is from the answer of a put to the last of the 16.
+// each on a connection of its own, and once more with 16 processes of one watcher each. A figure is from the answer of a put to the last of the 16.
 // usage: bench.sh ROUNDS visible
 require __DIR__ . '/targets.inc';
 
@@ -87,7 +87,25 @@ $write = function (string $endpoint, string $key, int $watchers) use ($folder): 
     $output = shell_exec(escapeshellarg("$folder/watchers") . " -endpoint $endpoint -key $key -puts " . PUTS . " -watchers $watchers");
     return is_string($output) ? $output : fail('the writer failed');
 };
-$ours = $theirs = [];
+/** The same with watchers in processes of their own, as php-fpm's workers are. */
+$writeToProcesses = function (string $endpoint, string $key) use ($folder, $write): string {
+    $processes = $outputs = [];
+    for ($i = 0; $i < WORKERS; $i++) {
+        $command = ["$folder/watchers", '-endpoint', $endpoint, '-key', $key, '-puts', (string) PUTS, '-watchers', '1', '-only-watch'];
+        $processes[] = proc_open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], STDERR], $pipes) ?: fail('no watcher');
+        $outputs[] = $pipes[1];
+    }
+    foreach ($outputs as $output) {
+        fgets($output) === "ready\n" || fail('a watcher did not start');
+    }
+    $lines = $write($endpoint, $key, 0);
+    foreach ($outputs as $i => $output) {
+        $lines .= stream_get_contents($output);
+        proc_close($processes[$i]) === 0 || fail('a watcher failed');
+    }
+    return $lines;
+};
+$ours = $theirs = $theirProcesses = [];
 for ($round = 0; $round < ROUNDS; $round++) {
     array_map('unlink', glob("$folder/ready.*"));
     $requests = [];
@@ -103,8 +121,11 @@ for ($round = 0; $round < ROUNDS; $round++) {
     }
     array_push($ours, ...delays($lines));
     array_push($theirs, ...delays($write(getenv('BENCH_ETCD'), "round$round", WORKERS)));
+    array_push($theirProcesses, ...delays($writeToProcesses(getenv('BENCH_ETCD'), "processes$round")));
 }
 printf("\nFrom an acknowledged put to visible in all of %d php-fpm workers that wait in subscribe()->next() and then read, %d puts:\n", WORKERS, count($ours));
 target('p50', percentile($ours, 0.5), 1, 'ms');
 target('p99', percentile($ours, 0.99), 5, 'ms');
-printf("  an etcd, and %d watchers of its Go client in one process: p50 %.3f ms, p99 %.3f ms\n", WORKERS, percentile($theirs, 0.5), percentile($theirs, 0.99));
+foreach (['in one process' => $theirs, 'in a process each' => $theirProcesses] as $where => $delays) {
+    printf("  an etcd, and %d watchers of its Go client %s: p50 %.3f ms, p99 %.3f ms\n", WORKERS, $where, percentile($delays, 0.5), percentile($delays, 0.99));
+}

@@ -19,11 +19,11 @@ for ($n = 0; fgets(STDIN) !== false; $n++) {
 }
 PHP, ['cfgstore.mirror_dir' => $folder, 'cfgstore.autostart' => 0]);
 function read(): mixed { global $reader; fwrite($reader->input, "\n"); return json_decode(fgets($reader->output)); }
-// The publisher goes on meanwhile: take a set of files that belong together.
+// The publisher goes on meanwhile: take a set of files that belong together. Without the copies of files, which would do instead.
 @mkdir($folder); chmod($folder, 0750);
 $files = await('a copy', function () use ($good, $folder) {
     array_map('unlink', glob("$folder/*"));
-    foreach (scandir($good) as $name) { if (is_file("$good/$name") && $name !== 'lock') { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
+    foreach (scandir($good) as $name) { if (is_file("$good/$name") && !in_array($name, ['lock', 'recent'], true)) { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
     return read() === 'value' ? array_map('file_get_contents', array_combine(glob("$folder/*"), glob("$folder/*"))) : null;
 });
 function restore(): void {

@@ -22,8 +22,9 @@ func main() {
 	puts := flag.Int("puts", 100, "number of writes")
 	pause := flag.Duration("pause", 10*time.Millisecond, "time between an answer and the next write")
 	watchers := flag.Int("watchers", 0, "watchers, each on a connection of its own")
+	onlyWatch := flag.Bool("only-watch", false, "write nothing: say \"ready\" and watch what another process writes")
 	flag.Parse()
-	if err := run(*endpoint, *key, *puts, *pause, *watchers); err != nil {
+	if err := run(*endpoint, *key, *puts, *pause, *watchers, *onlyWatch); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
@@ -41,7 +42,7 @@ func connect(endpoint string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
 }
 
-func run(endpoint, key string, puts int, pause time.Duration, watchers int) error {
+func run(endpoint, key string, puts int, pause time.Duration, watchers int, onlyWatch bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	seen := make([][]int64, watchers)
@@ -61,7 +62,21 @@ func run(endpoint, key string, puts int, pause time.Duration, watchers int) erro
 		}()
 	}
 	created.Wait()
+	if onlyWatch {
+		fmt.Println("ready")
+	} else if err := write(ctx, endpoint, key, puts, pause); err != nil {
+		return err
+	}
+	ended.Wait()
+	for _, times := range seen {
+		for n, at := range times {
+			fmt.Println("seen", n, at)
+		}
+	}
+	return ctx.Err()
+}
 
+func write(ctx context.Context, endpoint, key string, puts int, pause time.Duration) error {
 	client, err := connect(endpoint)
 	if err != nil {
 		return err
@@ -75,16 +90,10 @@ func run(endpoint, key string, puts int, pause time.Duration, watchers int) erro
 		acknowledged[n] = now()
 		time.Sleep(pause)
 	}
-	ended.Wait()
 	for n, at := range acknowledged {
 		fmt.Println("put", n, at)
 	}
-	for _, times := range seen {
-		for n, at := range times {
-			fmt.Println("seen", n, at)
-		}
-	}
-	return ctx.Err()
+	return nil
 }
 
 // watch notes when each value arrived, and ends with the last.
