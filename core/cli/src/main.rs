@@ -97,7 +97,7 @@ async fn keys(client: &Client, command: KeysCommand, output: &mut Output) -> Res
                     value,
                     &PutOptions {
                         if_revision,
-                        lease: 0,
+                        ..PutOptions::default()
                     },
                 )
                 .await?;

@@ -7,9 +7,10 @@ use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
 
 use crate::call::{Call, on};
-use crate::client::Client;
+use crate::client::{Client, revision};
 use crate::connection::Connection;
 use crate::error::Result;
+use crate::keyspace::Keyspace;
 
 /// Where a caller's reason for a write travels.
 const COMMENT_HEADER: &str = "cfgstore-comment";
@@ -45,6 +46,8 @@ pub struct AppliedChange {
     pub key: Bytes,
     /// Its new value; `None`: it was deleted.
     pub value: Option<Bytes>,
+    /// Its value before; `None`: it was not there.
+    pub previous_value: Option<Bytes>,
 }
 
 impl Client {
@@ -67,12 +70,8 @@ impl Client {
             let span = keyspace.below(prefix)?;
             (request.key, request.range_end) = (span.key, span.range_end);
         }
-        let comment = comment(&apply.comment);
         let attempt = |connection: Connection| {
-            let mut request = Request::new(request.clone());
-            if let Some(comment) = &comment {
-                request.metadata_mut().insert(COMMENT_HEADER, comment.clone());
-            }
+            let request = commented(request.clone(), &apply.comment);
             async move { on!(HistoryClient, connection).apply(request).await }
         };
         let call = Call {
@@ -81,15 +80,30 @@ impl Client {
             writes: !apply.dry_run,
         };
         let answer = self.call(call, attempt).await?;
-        let changes = answer.changes.into_iter().map(|change| AppliedChange {
-            value: (change.kind() == pb::change::Kind::Put).then(|| change.value.clone()),
-            key: keyspace.strip(change.key),
-        });
-        Ok(Applied {
-            revision: answer.revision,
-            changes: changes.collect(),
-        })
+        Ok(applied(keyspace, answer))
     }
+}
+
+/// What an answer says was changed.
+pub(crate) fn applied(keyspace: &Keyspace, answer: pb::ApplyResponse) -> Applied {
+    let changes = answer.changes.into_iter().map(|change| AppliedChange {
+        value: (change.kind() == pb::change::Kind::Put).then(|| change.value.clone()),
+        previous_value: change.has_previous_value.then_some(change.previous_value),
+        key: keyspace.strip(change.key),
+    });
+    Applied {
+        changes: changes.collect(),
+        revision: revision(answer.header),
+    }
+}
+
+/// A request with the reason for a write; an empty one is none.
+pub(crate) fn commented<T>(request: T, text: &str) -> Request<T> {
+    let mut request = Request::new(request);
+    if let Some(comment) = comment(text) {
+        request.metadata_mut().insert(COMMENT_HEADER, comment);
+    }
+    request
 }
 
 /// Headers are ASCII: what is not, and `%`, is percent-encoded.

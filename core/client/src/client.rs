@@ -9,9 +9,10 @@ use cfgstore_proto::etcdserverpb::kv_client::KvClient;
 use cfgstore_proto::etcdserverpb::lease_client::LeaseClient;
 use tokio::time::Instant;
 
+use crate::apply::commented;
 use crate::blocking::LONGEST_WAIT;
-use crate::call::{Call, attempt};
-use crate::connection::Connections;
+use crate::call::{Call, attempt, on};
+use crate::connection::{Connection, Connections};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyspace::Keyspace;
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
@@ -166,7 +167,8 @@ impl Client {
         if let Some(if_revision) = options.if_revision {
             let txn = Txn::new()
                 .if_revision(key, if_revision)
-                .put_with_lease(key, value, options.lease);
+                .put_with_lease(key, value, options.lease)
+                .comment(&options.comment);
             return Ok(self.commit("put", key, txn).await?.revision);
         }
         let request = pb::PutRequest {
@@ -176,7 +178,11 @@ impl Client {
             ..Default::default()
         };
         let call = Call::write("put", key);
-        let answer = self.call(call, attempt!(KvClient, put, request)).await?;
+        let attempt = |connection: Connection| {
+            let request = commented(request.clone(), &options.comment);
+            async move { on!(KvClient, connection).put(request).await }
+        };
+        let answer = self.call(call, attempt).await?;
         Ok(revision(answer.header))
     }
 
@@ -215,7 +221,11 @@ impl Client {
         let writes = txn.writes();
         let request = txn.to_wire(self.keyspace())?;
         let call = Call { name, about, writes };
-        let answer = self.call(call, attempt!(KvClient, txn, request)).await?;
+        let attempt = |connection: Connection| {
+            let request = commented(request.clone(), txn.reason());
+            async move { on!(KvClient, connection).txn(request).await }
+        };
+        let answer = self.call(call, attempt).await?;
         txn.outcome(answer)
     }
 

@@ -43,6 +43,8 @@ pub struct PutOptions {
     pub if_revision: Option<i64>,
     /// The lease with which the key dies; 0: none.
     pub lease: i64,
+    /// Why, for the history, at most 1,024 bytes; empty: no reason. An etcd ignores it.
+    pub comment: String,
 }
 
 /// What a delete did.

@@ -17,6 +17,7 @@ pub struct Txn {
     conditions: Vec<Condition>,
     then: Vec<Write>,
     otherwise: Vec<Write>,
+    comment: String,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +50,16 @@ impl Txn {
     /// An empty transaction.
     pub fn new() -> Txn {
         Txn::default()
+    }
+
+    /// Why, for the history, at most 1,024 bytes; empty: no reason. An etcd ignores it.
+    pub fn comment(mut self, comment: &str) -> Txn {
+        comment.clone_into(&mut self.comment);
+        self
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.comment
     }
 
     /// Only if the key's last change was in this revision; 0: only if it does not exist.

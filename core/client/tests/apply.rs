@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use cfgstore_client::{Address, Applied, AppliedChange, Apply, Client, ErrorKind, Options};
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::history_server::{History, HistoryServer};
+use cfgstore_proto::etcdserverpb::ResponseHeader;
 use support::socket_in;
 use tokio::net::UnixListener;
 use tokio_stream::Stream;
@@ -105,7 +106,10 @@ async fn keys_go_below_the_prefix_and_come_back_without_it() {
         ..Default::default()
     };
     let answer = pb::ApplyResponse {
-        revision: 9,
+        header: Some(ResponseHeader {
+            revision: 9,
+            ..Default::default()
+        }),
         changes: vec![
             change(pb::change::Kind::Put, "/shop/app/a", ""),
             change(pb::change::Kind::Delete, "/shop/app/b", ""),
@@ -116,6 +120,7 @@ async fn keys_go_below_the_prefix_and_come_back_without_it() {
     let expected = [("app/a", Some("")), ("app/b", None)].map(|(key, value)| AppliedChange {
         key: key.into(),
         value: value.map(Into::into),
+        previous_value: None,
     });
     assert_eq!(
         applied,

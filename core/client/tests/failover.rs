@@ -12,6 +12,7 @@ use support::{Etcd, PATIENCE, free_port, options_for, wait_until};
 const PLAIN: PutOptions = PutOptions {
     if_revision: None,
     lease: 0,
+    comment: String::new(),
 };
 
 fn client(options: Options) -> blocking::Client {

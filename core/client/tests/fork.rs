@@ -14,6 +14,7 @@ use support::{Etcd, PATIENCE, options_for, socket_in, wait_until, worker};
 const PLAIN: PutOptions = PutOptions {
     if_revision: None,
     lease: 0,
+    comment: String::new(),
 };
 
 fn mode_of(name: &str) -> Mode {

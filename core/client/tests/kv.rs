@@ -12,6 +12,7 @@ use support::Etcd;
 const PLAIN: PutOptions = PutOptions {
     if_revision: None,
     lease: 0,
+    comment: String::new(),
 };
 
 fn if_revision(revision: i64) -> PutOptions {

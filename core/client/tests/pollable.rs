@@ -13,6 +13,7 @@ use support::{Etcd, PATIENCE, free_port, is_readable, options_for, socket_in, wa
 const PLAIN: PutOptions = PutOptions {
     if_revision: None,
     lease: 0,
+    comment: String::new(),
 };
 const MODES: [Mode; 2] = [Mode::NoThread, Mode::BackgroundThread];
 

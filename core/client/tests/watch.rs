@@ -17,6 +17,7 @@ use support::{Etcd, PATIENCE, options_for, socket_in};
 const PLAIN: PutOptions = PutOptions {
     if_revision: None,
     lease: 0,
+    comment: String::new(),
 };
 const MODES: [Mode; 2] = [Mode::NoThread, Mode::BackgroundThread];
 

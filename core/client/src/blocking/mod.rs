@@ -18,8 +18,10 @@ use bytes::Bytes;
 pub use lock::Lock;
 pub use watch::Watch;
 
+use crate::apply::Applied;
 use crate::blocking::driver::Driver;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::{HistoryChange, HistoryQuery};
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
 use crate::options::Options;
@@ -90,6 +92,17 @@ impl Client {
     /// See [`crate::Client::txn`].
     pub fn txn(&self, txn: Txn) -> Result<TxnOutcome> {
         self.driver.run(async |client| client.txn(txn).await)
+    }
+
+    /// See [`crate::Client::history`].
+    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryChange>> {
+        self.driver.run(async |client| client.history(query).await)
+    }
+
+    /// See [`crate::Client::rollback`].
+    pub fn rollback(&self, range: &Range, revision: i64, dry_run: bool, comment: &str) -> Result<Applied> {
+        self.driver
+            .run(async |client| client.rollback(range, revision, dry_run, comment).await)
     }
 
     /// See [`crate::Client::status`].
