@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-const C_FILES: [&str; 18] = [
+const C_FILES: [&str; 19] = [
     "client.c",
     "client_array.c",
     "client_calls.c",
@@ -16,6 +16,7 @@ const C_FILES: [&str; 18] = [
     "encode.c",
     "errors.c",
     "info.c",
+    "keyring.c",
     "lock.c",
     "module.c",
     "objects.c",

@@ -59,11 +59,15 @@ namespace Cfgstore {
          *                                              etcd, through an agent that is started on this host. Default:
          *                                              `cfgstore.endpoints`, and if that is empty the embedded store of this host.
          * @param float|null                 $timeout   Bound of one call in seconds. Default: `cfgstore.timeout`.
+         * @param string|null                $keyring   Seals values under its patterns and opens sealed ones: an absolute path, `env:NAME`,
+         *                                              or an empty string for none. Default: `cfgstore.keyring`, which may name a
+         *                                              program too.
          *
          * @throws Exception\InvalidArgumentException  An endpoint can't be understood.
          * @throws Exception\UnsupportedException      An endpoint asks for what this version can't do.
+         * @throws Exception\AccessDeniedException     The keyring is outside of `open_basedir`, or a program.
          */
-        public function __construct(?string $prefix = null, array|string|null $endpoints = null, ?float $timeout = null) {}
+        public function __construct(?string $prefix = null, array|string|null $endpoints = null, ?float $timeout = null, ?string $keyring = null) {}
 
         /**
          * The value of a key, or at a path into the value of one.
@@ -78,6 +82,7 @@ namespace Cfgstore {
          * @throws Exception\AccessDeniedException     This process may not read the mirror.
          * @throws Exception\CorruptException          The mirror is damaged.
          * @throws Exception\TimeoutException          The mirror does not show this request's own write in time.
+         * @throws Exception\SealedException           The value is sealed and can't be opened. Reads of other keys go on.
          */
         public function get(string $key, mixed $default = UNKNOWN): mixed {}
 
@@ -133,7 +138,8 @@ namespace Cfgstore {
         public function getArray(string $key, array $default = UNKNOWN): array {}
 
         /**
-         * Whether a key or a path exists; its value may be null.
+         * Whether a key or a path exists; its value may be null. Of a sealed value that can't be opened, get() and has() throw
+         * alike.
          *
          * @throws Exception\ExceptionInterface  As get(), except that absence is no failure.
          */
@@ -141,6 +147,8 @@ namespace Cfgstore {
 
         /**
          * Every key that begins with $prefix, with its value, in byte order of the keys.
+         *
+         * One sealed value that can't be opened fails the whole, since an array without it would say that there is none.
          *
          * @return array<string, mixed> Keys without the client's own prefix. Numeric keys are integers, as in any array.
          *
@@ -156,7 +164,7 @@ namespace Cfgstore {
         public function entry(string $key): Entry {}
 
         /**
-         * The stored bytes of a key, undecoded.
+         * The stored bytes of a key, undecoded; of a sealed value, those that were put.
          *
          * @throws Exception\ExceptionInterface  As get().
          */
@@ -346,11 +354,13 @@ namespace Cfgstore {
         public readonly ChangeType $type;
         /** Without the client's prefix. */
         public readonly string $key;
-        /** The new value; null for a delete. */
+        /** The new value; null for a delete. Not initialised if $error is set. */
         public readonly mixed $value;
-        /** The value before; null if there was none, or if it is no longer known. */
+        /** The value before; null if there was none, or if it is no longer known, or sealed with a key that is not. */
         public readonly mixed $previous;
         public readonly int $revision;
+        /** Why the new value, which is sealed, can't be opened; null: nothing is wrong. */
+        public readonly ?Exception\SealedException $error;
 
         private function __construct() {}
     }
@@ -590,6 +600,9 @@ namespace Cfgstore\Exception {
 
     /** A fault in cfgstore. */
     class InternalException extends StoreException {}
+
+    /** A sealed value can't be opened, or one that is to be sealed can't be. */
+    class SealedException extends StoreException {}
 
     /** A PHP value has no JSON form. */
     class EncodingException extends StoreException {}

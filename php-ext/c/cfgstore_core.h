@@ -116,6 +116,10 @@ enum ErrorKind
    * A fault in cfgstore.
    */
   ERROR_KIND_INTERNAL = 15,
+  /**
+   * A sealed value can't be opened, or one that is to be sealed can't be.
+   */
+  ERROR_KIND_SEALED = 16,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum ErrorKind ErrorKind;
@@ -207,6 +211,10 @@ typedef struct {
    * Path of the seed of an agent.
    */
   CoreBytes seed;
+  /**
+   * Where the keyring is, as in `cfgstore.keyring`.
+   */
+  CoreBytes keyring;
   /**
    * Start it when nothing answers.
    */
@@ -355,12 +363,47 @@ typedef struct {
    * Revision of the change.
    */
   int64_t revision;
+  /**
+   * Why the new value, which is sealed, could not be opened; empty: it could. Of a previous value, it is then not known.
+   */
+  CoreBytes unopened;
 } CoreChange;
 
 /**
  * Every kind, in the order of its number.
  */
-#define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, }
+#define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, ErrorKind_Sealed, }
+
+/**
+ * Remembers the environment for a keyring that lies in it: php-fpm empties it in its workers. For the master, once.
+ *
+ * # Safety
+ * As the module says.
+ */
+void cfgstore_core_keyring_capture(CoreBytes place);
+
+/**
+ * Opens a value of `prefix` and `key` together, if it is sealed and the store has a keyring. `plain` is what was put; it is valid
+ * until the next call that opens a value, or that closes the store.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_unseal(CoreSource *source,
+                          CoreBytes prefix,
+                          CoreBytes key,
+                          CoreBytes value,
+                          CoreBytes *plain,
+                          CoreError *error);
+
+/**
+ * A line on the keyring, without a secret: how many keys and patterns, or why it can't be read. Empty: there is none. Valid
+ * until the next call that opens a value, or that closes the store.
+ *
+ * # Safety
+ * As the module says.
+ */
+CoreBytes cfgstore_core_keyring_describe(CoreSource *source);
 
 /**
  * Takes a lock, waiting for it at most `wait_secs`. Null on failure.

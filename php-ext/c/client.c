@@ -222,7 +222,11 @@ ZEND_METHOD(Cfgstore_Client, getBytes)
 		return;
 	}
 	if (record.found) {
-		RETURN_STRINGL((const char *) record.value.data, record.value.len);
+		CoreBytes bytes = record.value;
+		if (!cfg_keyring_open(scope, key, &bytes)) {
+			return;
+		}
+		RETURN_STRINGL((const char *) bytes.data, bytes.len);
 	}
 	if (ZEND_NUM_ARGS() < 2) {
 		cfg_throw_absent(scope, key, 0);
@@ -309,18 +313,22 @@ static bool join_endpoints(HashTable *endpoints, smart_str *joined)
 
 ZEND_METHOD(Cfgstore_Client, __construct)
 {
-	zend_string *prefix = NULL, *endpoints = NULL;
+	zend_string *prefix = NULL, *endpoints = NULL, *keyring = NULL;
 	HashTable *endpoint_list = NULL;
 	double timeout = 0;
 	bool default_timeout = true;
-	ZEND_PARSE_PARAMETERS_START(0, 3)
+	ZEND_PARSE_PARAMETERS_START(0, 4)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_STR_OR_NULL(prefix)
 		Z_PARAM_ARRAY_HT_OR_STR_OR_NULL(endpoint_list, endpoints)
 		Z_PARAM_DOUBLE_OR_NULL(timeout, default_timeout)
+		Z_PARAM_STR_OR_NULL(keyring)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!default_timeout && !(timeout >= 0 && timeout <= 86400)) {
 		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "timeout is %g; expected a number of seconds from 0 to 86400", timeout);
+		return;
+	}
+	if (keyring && !cfg_keyring_may_be_named(keyring)) {
 		return;
 	}
 	smart_str joined = {0};
@@ -332,7 +340,7 @@ ZEND_METHOD(Cfgstore_Client, __construct)
 		endpoints = joined.s ? joined.s : zend_empty_string;
 	}
 	CoreError error;
-	cfg_scope *scope = prefix || endpoints ? cfg_scope_open(prefix, endpoints, &error) : cfg_scope_default(&error);
+	cfg_scope *scope = prefix || endpoints || keyring ? cfg_scope_open(prefix, endpoints, keyring, &error) : cfg_scope_default(&error);
 	smart_str_free(&joined);
 	if (!scope) {
 		cfg_throw(&error);

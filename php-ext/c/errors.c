@@ -23,6 +23,7 @@ static const char *class_name(enum ErrorKind kind)
 		case ERROR_KIND_UNSUPPORTED: return "UnsupportedException";
 		case ERROR_KIND_CANCELED: return "CanceledException";
 		case ERROR_KIND_INTERNAL: return "InternalException";
+		case ERROR_KIND_SEALED: return "SealedException";
 	}
 	return NULL;
 }
@@ -136,6 +137,12 @@ void cfg_throw(const CoreError *error)
 static void throw_formatted(zend_class_entry *ce, bool retryable, const char *format, va_list arguments)
 {
 	throw(ce, zend_vstrpprintf(0, format, arguments), retryable, false);
+}
+
+void cfg_new_exception(zval *result, ErrorKind kind, CoreBytes message)
+{
+	object_init_ex(result, class_of(kind));
+	zend_update_property_stringl(zend_ce_exception, Z_OBJ_P(result), ZEND_STRL("message"), (const char *) message.data, message.len);
 }
 
 void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...)

@@ -16,6 +16,7 @@ static void print_state(cfg_source *source)
 	CoreStatus status;
 	char text[160];
 	cfgstore_core_peek(source->core);
+	CoreBytes keyring = cfgstore_core_keyring_describe(source->core);
 	cfgstore_core_status(source->core, &status);
 	row("Data folder", status.data_dir, "none");
 	row("Socket", status.socket, "none");
@@ -35,6 +36,7 @@ static void print_state(cfg_source *source)
 	} else {
 		php_info_print_table_row(2, "Mirror state", "nothing to read yet");
 	}
+	row("Keyring", keyring, "none");
 	row("Trouble", status.trouble, "none");
 }
 

@@ -64,6 +64,8 @@ void cfg_objects_register(void)
 	cfg_declare_readonly(change_ce, "value", TYPE(MAY_BE_ANY));
 	cfg_declare_readonly(change_ce, "previous", TYPE(MAY_BE_ANY));
 	cfg_declare_readonly(change_ce, "revision", TYPE(MAY_BE_LONG));
+	zend_string *sealed_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\Exception\\SealedException"), 1);
+	cfg_declare_readonly(change_ce, "error", (zend_type) ZEND_TYPE_INIT_CLASS(sealed_name, 1, 0));
 
 	status_ce = register_carrier("Status");
 	cfg_declare_readonly(status_ce, "synced", TYPE(MAY_BE_BOOL));
@@ -99,7 +101,9 @@ void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length
 	zval *property = OBJ_PROP_NUM(Z_OBJ_P(result), 0);
 	ZVAL_OBJ_COPY(property++, zend_enum_get_case_cstr(change_type_ce, change->deleted ? "Delete" : "Put"));
 	ZVAL_STRINGL(property++, (const char *) change->key.data + prefix_length, change->key.len - prefix_length);
-	if (change->deleted) {
+	if (change->unopened.len > 0) {
+		property++; /* stays without a value, so that reading it is an Error */
+	} else if (change->deleted) {
 		ZVAL_NULL(property++);
 	} else {
 		cfg_decode(property++, change->value, false, &no_block);
@@ -110,6 +114,11 @@ void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length
 		ZVAL_NULL(property++);
 	}
 	ZVAL_LONG(property++, change->revision);
+	if (change->unopened.len > 0) {
+		cfg_new_exception(property, ERROR_KIND_SEALED, change->unopened);
+	} else {
+		ZVAL_NULL(property);
+	}
 }
 
 static void set_text(zval *property, CoreBytes text)

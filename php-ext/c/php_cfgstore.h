@@ -29,7 +29,7 @@ typedef enum { CFG_READS_AUTO, CFG_READS_REQUEST, CFG_READS_LATEST } cfg_consist
 typedef enum { CFG_STALE_SERVE, CFG_STALE_THROW } cfg_on_stale;
 
 typedef struct {
-	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored, *seed;
+	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored, *seed, *keyring;
 	bool autostart;
 	double timeout;              /* seconds */
 	double stale_after;          /* seconds; 0: never stale */
@@ -75,6 +75,13 @@ void cfg_graveyard_sweep(void);   /* at the start of a request only */
 void cfg_graveyard_free(cfg_graveyard *graveyard);
 bool cfg_graveyard_has_room(void);
 
+/* ---- keyring.c: sealed values ---- */
+
+/* Whether PHP code, rather than php.ini, may name it; false with an exception. */
+bool cfg_keyring_may_be_named(const zend_string *place);
+/* Opens a value that was read from the mirror, if it is sealed; false with an exception. Good until the next one is opened. */
+bool cfg_keyring_open(const cfg_scope *scope, const zend_string *key, CoreBytes *value);
+
 /* ---- scope.c: sources, scopes and slots, the hot path of every read ---- */
 
 /* A decoded value. */
@@ -101,7 +108,7 @@ struct _cfg_source {
 	bool pinned;                /* by pin() */
 	cfg_scope *scopes;
 	cfg_source *next;
-	char *endpoints, *data_dir, *mirror_dir; /* what it was opened with */
+	char *endpoints, *data_dir, *mirror_dir, *keyring; /* what it was opened with */
 };
 
 /* A prefix of a source, with the values read below it. */
@@ -116,7 +123,7 @@ struct _cfg_scope {
 };
 
 /* The scope for the settings of the moment, with these instead where given. NULL with `error`. */
-cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error);
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, zend_string *keyring, CoreError *error);
 cfg_scope *cfg_scope_default(CoreError *error);
 /* The scope of a prefix, added to that of another scope, in the same source. */
 cfg_scope *cfg_scope_below(cfg_scope *scope, zend_string *prefix);
@@ -249,6 +256,8 @@ static zend_always_inline CoreBytes cfg_cstring(const char *string)
 
 void cfg_errors_register(void);
 void cfg_throw(const CoreError *error);
+/* The exception for a failure that is told and not thrown. */
+void cfg_new_exception(zval *result, ErrorKind kind, CoreBytes message);
 /* For what the C part finds out by itself. */
 void cfg_throw_kind(ErrorKind kind, bool retryable, const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 3, 4);
 void cfg_throw_encoding(const char *format, ...) ZEND_ATTRIBUTE_FORMAT(printf, 1, 2);

@@ -180,8 +180,12 @@ cfg_slot *cfg_scope_load_record(cfg_scope *scope, zend_string *key, const CoreRe
 	cfg_block *block = NULL;
 	ZVAL_UNDEF(&value);
 	if (record->found) {
+		CoreBytes bytes = record->value;
+		if (!cfg_keyring_open(scope, key, &bytes)) {
+			return NULL;
+		}
 		bool immutable = cfg_effective_value_mode() == CFG_VALUES_IMMUTABLE && cfg_graveyard_has_room();
-		if (!cfg_decode(&value, record->value, immutable, &block)) { /* or it bails out: nothing is held yet */
+		if (!cfg_decode(&value, bytes, immutable, &block)) { /* or it bails out: nothing is held yet */
 			return NULL;
 		}
 		if (!immutable && Z_REFCOUNTED(value)) {
@@ -246,12 +250,12 @@ bool cfg_starts_nothing(void)
 	return CFG_G(preloading) && geteuid() == 0;
 }
 
-static cfg_source *open_source(const char *endpoints, CoreError *error)
+static cfg_source *open_source(const char *endpoints, const char *keyring, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	for (cfg_source *source = CFG_G(sources); source; source = source->next) {
 		if (same(source->endpoints, endpoints) && same(source->data_dir, settings->data_dir)
-				&& same(source->mirror_dir, settings->mirror_dir)) {
+				&& same(source->mirror_dir, settings->mirror_dir) && same(source->keyring, keyring)) {
 			return source;
 		}
 	}
@@ -261,6 +265,7 @@ static cfg_source *open_source(const char *endpoints, CoreError *error)
 		.mirror_dir = cfg_cstring(settings->mirror_dir),
 		.cfgstored = cfg_cstring(settings->cfgstored),
 		.seed = cfg_cstring(settings->seed),
+		.keyring = cfg_cstring(keyring),
 		.autostart = settings->autostart && !cfg_starts_nothing(),
 	};
 	CoreSource *core = cfgstore_core_source_open(&core_settings, error);
@@ -272,6 +277,7 @@ static cfg_source *open_source(const char *endpoints, CoreError *error)
 	source->endpoints = pestrdup(endpoints ? endpoints : "", 1);
 	source->data_dir = pestrdup(settings->data_dir ? settings->data_dir : "", 1);
 	source->mirror_dir = pestrdup(settings->mirror_dir ? settings->mirror_dir : "", 1);
+	source->keyring = pestrdup(keyring ? keyring : "", 1);
 	unsettle(source);
 	source->next = CFG_G(sources);
 	CFG_G(sources) = source;
@@ -291,6 +297,7 @@ static void free_source(cfg_source *source)
 	pefree(source->endpoints, 1);
 	pefree(source->data_dir, 1);
 	pefree(source->mirror_dir, 1);
+	pefree(source->keyring, 1);
 	pefree(source, 1);
 }
 
@@ -337,7 +344,7 @@ static cfg_scope *scope_of(cfg_source *source, const char *prefix, size_t length
 	return scope;
 }
 
-cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError *error)
+cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, zend_string *keyring, CoreError *error)
 {
 	const cfg_settings *settings = &CFG_G(settings);
 	if (CG(compiler_options) & ZEND_COMPILE_PRELOAD) {
@@ -346,7 +353,8 @@ cfg_scope *cfg_scope_open(zend_string *prefix, zend_string *endpoints, CoreError
 	if (CFG_G(scope_count) >= IDLE_SCOPES) {
 		evict_idle();
 	}
-	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints, error);
+	cfg_source *source = open_source(endpoints ? ZSTR_VAL(endpoints) : settings->endpoints,
+		keyring ? ZSTR_VAL(keyring) : settings->keyring, error);
 	if (!source) {
 		return NULL;
 	}
@@ -371,7 +379,7 @@ cfg_scope *cfg_scope_below(cfg_scope *scope, zend_string *prefix)
 cfg_scope *cfg_scope_default(CoreError *error)
 {
 	if (UNEXPECTED(!CFG_G(default_scope))) {
-		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, error);
+		CFG_G(default_scope) = cfg_scope_open(NULL, NULL, NULL, error);
 	}
 	return CFG_G(default_scope);
 }

@@ -172,6 +172,8 @@ PHP_INI_BEGIN()
 	ENTRY("mirror_dir", "", PHP_INI_SYSTEM | PHP_INI_PERDIR, on_path, mirror_dir, NULL)
 	ENTRY("cfgstored", "", PHP_INI_SYSTEM, on_path, cfgstored, NULL)
 	ENTRY("seed", "", PHP_INI_SYSTEM, on_path, seed, NULL)
+	/* Whatever it is: to go on without one would store in clear what is to be sealed. */
+	ENTRY("keyring", "", PHP_INI_SYSTEM, on_text, keyring, NULL)
 	ENTRY("autostart", "1", PHP_INI_SYSTEM, on_flag, autostart, NULL)
 	ENTRY("timeout", "5", PHP_INI_ALL, on_seconds, timeout, NULL)
 	ENTRY("value_mode", "auto", PHP_INI_SYSTEM, on_choice, value_mode, value_modes)
@@ -211,6 +213,7 @@ zend_result cfg_settings_register(int type, int module_number)
 		return FAILURE;
 	}
 	warn_of_unknown_settings();
+	cfgstore_core_keyring_capture(cfg_cstring(CFG_G(settings).keyring));
 	return SUCCESS;
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{Client, Mode};
-use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, Options, trust};
+use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, LiveKeyring, Options, trust};
 use cfgstore_mirror::{Reader, Snapshot};
 
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub cfgstored: Option<PathBuf>,
     /// What an agent serves until a member answers; `None`: nothing, or what its environment says.
     pub seed: Option<PathBuf>,
+    /// Seals what is put and opens what is read; `None`: nothing.
+    pub keyring: Option<Arc<LiveKeyring>>,
     /// Whether to start it.
     pub autostart: bool,
 }
@@ -95,6 +97,7 @@ impl Source {
             autostart: settings.autostart,
             cfgstored: settings.cfgstored,
             seed: settings.seed,
+            keyring: settings.keyring,
             client_name: "php".into(),
             ..Options::default()
         };
@@ -152,6 +155,11 @@ impl Source {
     /// The snapshot that reads see; `None` before the first [`Source::advance`].
     pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.snapshot.as_ref()
+    }
+
+    /// What sealed values are opened with.
+    pub fn keyring(&self) -> Option<&LiveKeyring> {
+        self.options.keyring.as_deref()
     }
 
     /// The mirror's folder, once found.

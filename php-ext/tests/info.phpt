@@ -8,7 +8,7 @@ $ri = fn (string $data_dir, string $extra = '') => shell_exec(escapeshellarg(get
     . " -d cfgstore.data_dir=$data_dir -d cfgstore.cfgstored=" . getenv('CFGSTORED') . " $extra --ri cfgstore");
 echo $ri(getenv('CFGSTORE_DATA_DIR'), '-d cfgstore.value_mode=immutable');
 $absent = getenv('CFGSTORE_TEST_DIR') . '/absent';
-echo implode("\n", array_slice(explode("\n", $ri($absent)), 3, 9)), "\n";
+echo implode("\n", array_slice(explode("\n", $ri($absent)), 3, 10)), "\n";
 var_dump(file_exists($absent));
 echo implode("\n", array_slice(explode("\n", $ri('', '-d cfgstore.endpoints=ftp://x')), 3, 6)), "\n";
 ?>
@@ -24,6 +24,7 @@ Socket => %s/store/cfgstore.sock
 Mirror => %s
 Mirror state => revision %d, %d keys, generation %d
 Agent => alive, last heard %f s ago, process %d
+Keyring => none
 Trouble => none
 
 Directive => Local Value => Master Value
@@ -33,6 +34,7 @@ cfgstore.data_dir => %s/store => %s/store
 cfgstore.mirror_dir => no value => no value
 cfgstore.cfgstored => %scfgstored => %scfgstored
 cfgstore.seed => no value => no value
+cfgstore.keyring => no value => no value
 cfgstore.autostart => 1 => 1
 cfgstore.timeout => 5 => 5
 cfgstore.value_mode => immutable => immutable
@@ -47,6 +49,7 @@ Data folder => %s/absent
 Socket => %s/absent/cfgstore.sock
 Mirror => not found
 Mirror state => nothing to read yet
+Keyring => none
 Trouble => no mirror at %s/absent/mirror: start the host agent, or check the path
 bool(false)
 cfgstore support => enabled

@@ -61,7 +61,7 @@ impl Client {
     }
 
     fn with_connections(options: Options, connections: Connections, always_driven: bool) -> Result<Client> {
-        let keyspace = Keyspace::new(options.prefix.clone())?;
+        let keyspace = Keyspace::new(options.prefix.clone())?.with_keyring(options.keyring.clone());
         if connections.endpoints().is_empty() {
             return Err(Error::invalid("the address names no member"));
         }
@@ -108,7 +108,7 @@ impl Client {
                 .min(LONGEST_WAIT)
     }
 
-    /// The key's value as of now; `None`: it does not exist.
+    /// The key's value as of now; `None`: it does not exist. One that is sealed and can't be opened is [`ErrorKind::Sealed`].
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<KeyValue>> {
         let key = key.as_ref();
         let request = pb::RangeRequest {
@@ -116,14 +116,18 @@ impl Client {
             ..Default::default()
         };
         let answer = self.read_range(Call::read("get", key), request).await?;
-        Ok(answer
-            .kvs
-            .into_iter()
-            .next()
-            .map(|kv| KeyValue::from_wire(kv, self.keyspace())))
+        let Some(kv) = answer.kvs.into_iter().next() else {
+            return Ok(None);
+        };
+        let kv = KeyValue::from_wire(kv, self.keyspace());
+        match kv.unopened {
+            Some(error) => Err(*error),
+            None => Ok(Some(kv)),
+        }
     }
 
-    /// Reads the keys of a range, all at one revision.
+    /// Reads the keys of a range, all at one revision. Of a sealed value that can't be opened, [`KeyValue::unopened`] says why; the
+    /// others are there all the same.
     pub async fn range(&self, range: &Range) -> Result<RangeResult> {
         let span = range.span(self.keyspace())?;
         let answer = self
@@ -134,7 +138,13 @@ impl Client {
             .kvs
             .into_iter()
             .filter(|kv| span.wants(&kv.key))
-            .map(|kv| KeyValue::from_wire(kv, self.keyspace()))
+            .map(|kv| {
+                if range.keys_only {
+                    KeyValue::without_value(kv, self.keyspace())
+                } else {
+                    KeyValue::from_wire(kv, self.keyspace())
+                }
+            })
             .collect();
         let hidden = (received - kvs.len()) as i64;
         Ok(RangeResult {
@@ -155,7 +165,7 @@ impl Client {
         self.call(call, attempt!(KvClient, range, request)).await
     }
 
-    /// Writes a value and returns the new revision. With [`PutOptions::if_revision`], fails with
+    /// Writes a value, sealed if [`Options::keyring`] says so, and returns the new revision. With [`PutOptions::if_revision`], fails with
     /// [`ErrorKind::Conflict`] if the key is at another one.
     pub async fn put(
         &self,
@@ -171,9 +181,10 @@ impl Client {
                 .comment(&options.comment);
             return Ok(self.commit("put", key, txn).await?.revision);
         }
+        let whole_key = self.keyspace().key(key)?;
         let request = pb::PutRequest {
-            key: self.keyspace().key(key)?,
-            value: value.into(),
+            value: self.keyspace().seal(&whole_key, value.into())?,
+            key: whole_key,
             lease: options.lease,
             ..Default::default()
         };

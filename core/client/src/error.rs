@@ -36,11 +36,13 @@ pub enum ErrorKind {
     Canceled = 14,
     /// A fault in cfgstore.
     Internal = 15,
+    /// A sealed value can't be opened, or one that is to be sealed can't be.
+    Sealed = 16,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [ErrorKind; 15] = [
+    pub const ALL: [ErrorKind; 16] = [
         ErrorKind::NotFound,
         ErrorKind::Conflict,
         ErrorKind::InvalidArgument,
@@ -56,6 +58,7 @@ impl ErrorKind {
         ErrorKind::Unsupported,
         ErrorKind::Canceled,
         ErrorKind::Internal,
+        ErrorKind::Sealed,
     ];
 
     /// The name, as it is written in this enum.
@@ -76,6 +79,7 @@ impl ErrorKind {
             ErrorKind::Unsupported => "Unsupported",
             ErrorKind::Canceled => "Canceled",
             ErrorKind::Internal => "Internal",
+            ErrorKind::Sealed => "Sealed",
         }
     }
 
@@ -107,7 +111,7 @@ pub struct RevisionConflict {
 }
 
 /// What happened, to what, and what to do next.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     /// The kind of failure.
@@ -161,6 +165,12 @@ impl Error {
             maybe_committed: false,
             conflicts,
         }
+    }
+}
+
+impl From<cfgstore_seal::SealError> for Error {
+    fn from(error: cfgstore_seal::SealError) -> Error {
+        Error::new(ErrorKind::Sealed, error.to_string())
     }
 }
 

@@ -1,6 +1,9 @@
-//! Prefixes, limits of keys, and the keys that belong to cfgstore itself.
+//! Prefixes, limits of keys, the keys that belong to cfgstore itself, and which values are sealed.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use cfgstore_seal::LiveKeyring;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,10 +15,11 @@ pub const RESERVED_PREFIX: &[u8] = b"/_cfgstore/";
 
 const LOCKS: &[u8] = b"lock/";
 
-/// The part of the key space below one prefix.
+/// The part of the key space below one prefix, and the keyring for its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Keyspace {
     prefix: Bytes,
+    keyring: Option<Arc<LiveKeyring>>,
 }
 
 /// Start and end as etcd's requests have them.
@@ -34,7 +38,35 @@ impl Keyspace {
         }
         Ok(Keyspace {
             prefix: prefix.into(),
+            keyring: None,
         })
+    }
+
+    pub fn with_keyring(self, keyring: Option<Arc<LiveKeyring>>) -> Keyspace {
+        Keyspace { keyring, ..self }
+    }
+
+    /// The value as it is to be stored under a whole key.
+    pub fn seal(&self, key: &[u8], value: Bytes) -> Result<Bytes> {
+        match self.keyring_of(key) {
+            Some(keyring) => Ok(keyring.seal(key, &value)?.map_or(value, Bytes::from)),
+            None => Ok(value),
+        }
+    }
+
+    /// A stored value of a whole key as it was put; or as it is stored, and why it can't be opened.
+    pub fn open(&self, key: &[u8], value: Bytes) -> (Bytes, Option<Box<Error>>) {
+        match self.keyring_of(key).map(|keyring| keyring.open(key, &value)) {
+            None | Some(Ok(None)) => (value, None),
+            Some(Ok(Some(plain))) => (plain.into(), None),
+            Some(Err(error)) => (value, Some(Box::new(error.into()))),
+        }
+    }
+
+    fn keyring_of(&self, key: &[u8]) -> Option<&LiveKeyring> {
+        self.keyring
+            .as_deref()
+            .filter(|_| !key.starts_with(RESERVED_PREFIX))
     }
 
     /// The whole key of `key`.

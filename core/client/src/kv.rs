@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cfgstore_proto::{etcdserverpb as pb, mvccpb};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keyspace::{Keyspace, Span};
 
 /// A key with its value and revisions. Revisions count every change of the whole store.
@@ -11,8 +11,10 @@ use crate::keyspace::{Keyspace, Span};
 pub struct KeyValue {
     /// The key, below the client's prefix.
     pub key: Bytes,
-    /// The value.
+    /// The value; the one that was put, if it was sealed.
     pub value: Bytes,
+    /// Why a sealed value could not be opened; then `value` is what is stored. `None`: there is nothing wrong.
+    pub unopened: Option<Box<Error>>,
     /// Revision in which the key was created.
     pub create_revision: i64,
     /// Revision of its last change.
@@ -25,9 +27,26 @@ pub struct KeyValue {
 
 impl KeyValue {
     pub(crate) fn from_wire(kv: mvccpb::KeyValue, keyspace: &Keyspace) -> KeyValue {
+        let (value, unopened) = keyspace.open(&kv.key, kv.value);
+        KeyValue {
+            value,
+            unopened,
+            ..KeyValue::without_value(
+                mvccpb::KeyValue {
+                    value: Bytes::new(),
+                    ..kv
+                },
+                keyspace,
+            )
+        }
+    }
+
+    /// Of an answer that leaves the value out.
+    pub(crate) fn without_value(kv: mvccpb::KeyValue, keyspace: &Keyspace) -> KeyValue {
         KeyValue {
             key: keyspace.strip(kv.key),
-            value: kv.value,
+            value: Bytes::new(),
+            unopened: None,
             create_revision: kv.create_revision,
             mod_revision: kv.mod_revision,
             version: kv.version,

@@ -12,6 +12,8 @@
 //! Keys and values are bytes. Every key is seen below [`Options::prefix`]: it is put before keys on the way in
 //! and taken off on the way out. Keys below [`RESERVED_PREFIX`] belong to cfgstore itself.
 //!
+//! With a [keyring](Options::keyring), values are sealed on the way in and opened on the way out.
+//!
 //! Every failure is an [`Error`] with a [`kind`](ErrorKind) that C, PHP and Python share, and says whether a
 //! write may have happened.
 
@@ -42,6 +44,8 @@ pub mod trust;
 mod txn;
 pub mod upstream;
 mod watch;
+
+pub use cfgstore_seal::{self as seal, LiveKeyring};
 
 pub use address::{Address, MemberAddress};
 pub use apply::{Applied, AppliedChange, Apply};

@@ -1,7 +1,10 @@
 //! How a client is set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use cfgstore_seal::LiveKeyring;
 
 use crate::address::Address;
 use crate::host::{self, HostPaths};
@@ -11,6 +14,10 @@ use crate::host::{self, HostPaths};
 pub struct Options {
     /// Whom to talk to. Default: the embedded store of this host.
     pub address: Address,
+    /// Seals values under its patterns before they leave the process, and opens sealed ones that are read; patterns mean whole keys,
+    /// the prefix included. Keys below [`RESERVED_PREFIX`](crate::RESERVED_PREFIX) are never sealed. Default: none, which sees sealed
+    /// values as they are stored.
+    pub keyring: Option<Arc<LiveKeyring>>,
     /// Put before every key, for example `/shop/prod/`; taken off keys in results. Default: empty.
     pub prefix: Vec<u8>,
     /// Data folder of the embedded store; agents have theirs below it. Default: [`host::default_data_dir`].
@@ -40,6 +47,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             address: Address::Embedded,
+            keyring: None,
             prefix: Vec::new(),
             data_dir: None,
             mirror_dir: None,

@@ -241,12 +241,15 @@ impl Condition {
 impl Write {
     fn to_wire(&self, keyspace: &Keyspace) -> Result<pb::RequestOp> {
         let request = match self {
-            Write::Put { key, value, lease } => Request::RequestPut(pb::PutRequest {
-                key: keyspace.key(key)?,
-                value: value.clone(),
-                lease: *lease,
-                ..Default::default()
-            }),
+            Write::Put { key, value, lease } => {
+                let key = keyspace.key(key)?;
+                Request::RequestPut(pb::PutRequest {
+                    value: keyspace.seal(&key, value.clone())?,
+                    key,
+                    lease: *lease,
+                    ..Default::default()
+                })
+            }
             Write::Delete { key } => Request::RequestDeleteRange(pb::DeleteRangeRequest {
                 key: keyspace.key(key)?,
                 ..Default::default()

@@ -58,6 +58,7 @@ fn changes_come_in_order_one_revision_at_a_time() {
         let expected = Change {
             kind: ChangeKind::Put,
             key: "app/a".into(),
+            unopened: None,
             value: "1".into(),
             previous: None,
             revision: first,

@@ -7,7 +7,9 @@ use std::time::Duration;
 use cfgstore_client::blocking::Client;
 use cfgstore_client::{Error, ErrorKind};
 use cfgstore_mirror::Entry;
+use zeroize::Zeroizing;
 
+use super::keyring::keyring;
 use super::types::{CoreBytes, CoreError, guard, quietly};
 use crate::error::from_mirror;
 use crate::source::{Settings, Source, path_setting};
@@ -16,12 +18,20 @@ use crate::source::{Settings, Source, path_setting};
 pub struct CoreSource {
     source: Source,
     scan: Vec<CoreRecord>,
+    /// What C reads of the last value that was opened.
+    opened: Zeroizing<Vec<u8>>,
 }
 
 impl CoreSource {
     /// What is read.
     pub(super) fn reads(&mut self) -> &mut Source {
         &mut self.source
+    }
+
+    /// Keeps bytes for C until the next ones; the former ones are wiped.
+    pub(super) fn keep(&mut self, bytes: Vec<u8>) -> &[u8] {
+        self.opened = Zeroizing::new(bytes);
+        &self.opened
     }
 
     /// The connection for calls that are bounded by `timeout_secs`.
@@ -43,6 +53,8 @@ pub struct CoreSettings {
     pub cfgstored: CoreBytes,
     /// Path of the seed of an agent.
     pub seed: CoreBytes,
+    /// Where the keyring is, as in `cfgstore.keyring`.
+    pub keyring: CoreBytes,
     /// Start it when nothing answers.
     pub autostart: bool,
 }
@@ -122,7 +134,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
 ) -> *mut CoreSource {
     let open = || {
         // SAFETY: the caller lends the settings and the bytes in them.
-        let (settings, endpoints, data_dir, mirror_dir, cfgstored, seed) = unsafe {
+        let (settings, endpoints, data_dir, mirror_dir, cfgstored, seed, place) = unsafe {
             let s = &*settings;
             (
                 s,
@@ -131,6 +143,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
                 s.mirror_dir.get(),
                 s.cfgstored.get(),
                 s.seed.get(),
+                s.keyring.get(),
             )
         };
         let endpoints = std::str::from_utf8(endpoints)
@@ -141,11 +154,13 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
             mirror_dir: path_setting(mirror_dir),
             cfgstored: path_setting(cfgstored),
             seed: path_setting(seed),
+            keyring: keyring(place)?,
             autostart: settings.autostart,
         })?;
         Ok(Box::into_raw(Box::new(CoreSource {
             source,
             scan: Vec::new(),
+            opened: Zeroizing::default(),
         })))
     };
     // SAFETY: the caller lends `error`.
@@ -260,7 +275,7 @@ pub unsafe extern "C" fn cfgstore_core_scan(
             )
         };
         let start = [prefix, below].concat();
-        let CoreSource { source, scan } = source;
+        let CoreSource { source, scan, .. } = source;
         scan.clear();
         if let Some(snapshot) = source.snapshot() {
             for entry in snapshot.iter_prefix(&start) {

@@ -26,6 +26,8 @@ pub struct CoreChange {
     pub previous: CoreBytes,
     /// Revision of the change.
     pub revision: i64,
+    /// Why the new value, which is sealed, could not be opened; empty: it could. Of a previous value, it is then not known.
+    pub unopened: CoreBytes,
 }
 
 /// Watches the keys that begin with `prefix` and `below` together, from a revision on. Connects at the first take.
@@ -82,16 +84,17 @@ pub unsafe extern "C" fn cfgstore_core_watch_take(
         let Some(taken) = watch.changes.take()? else {
             return Ok(0);
         };
+        let previous = taken.previous.as_ref().filter(|kv| kv.unopened.is_none());
         *change = CoreChange {
             deleted: taken.kind == cfgstore_client::ChangeKind::Delete,
             key: CoreBytes::of(&taken.key),
             value: CoreBytes::of(&taken.value),
-            has_previous: taken.previous.is_some(),
-            previous: taken
-                .previous
-                .as_ref()
-                .map_or(CoreBytes::empty(), |kv| CoreBytes::of(&kv.value)),
+            has_previous: previous.is_some(),
+            previous: previous.map_or(CoreBytes::empty(), |kv| CoreBytes::of(&kv.value)),
             revision: taken.revision,
+            unopened: taken.unopened.as_ref().map_or(CoreBytes::empty(), |error| {
+                CoreBytes::of(error.message.as_bytes())
+            }),
         };
         Ok(1)
     };

@@ -25,10 +25,16 @@ pub(super) fn changes<'a>(
             return Some((revision, None));
         }
         let is_put = kind == ChangeKind::Put;
+        let (value, unopened) = if is_put {
+            keyspace.open(&kv.key, kv.value)
+        } else {
+            (Bytes::new(), None)
+        };
         let change = Change {
             kind,
             key: keyspace.strip(kv.key),
-            value: if is_put { kv.value } else { Bytes::new() },
+            value,
+            unopened,
             previous: event
                 .prev_kv
                 .map(|previous| KeyValue::from_wire(previous, keyspace)),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::error::Error;
 use crate::kv::KeyValue;
 
 /// What to watch, and from when.
@@ -71,8 +72,10 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The key, below the client's prefix.
     pub key: Bytes,
-    /// The new value; empty for a delete.
+    /// The new value, the one that was put if it was sealed; empty for a delete.
     pub value: Bytes,
+    /// Why a sealed value could not be opened; then `value` is what is stored. `None`: there is nothing wrong.
+    pub unopened: Option<Box<Error>>,
     /// What it was before, if asked for and still known.
     pub previous: Option<KeyValue>,
     /// Revision of this change.
