@@ -2,6 +2,7 @@
 
 mod backup;
 mod documents;
+mod keyring;
 mod operate;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use backup::{Migrate, Restore, SnapshotCommand};
 pub use documents::{Apply, DocumentsCommand, Export};
+pub use keyring::KeyringCommand;
 pub use operate::{AlarmCommand, EndpointCommand, LeaseCommand, MemberCommand, OperateCommand};
 
 const EXAMPLES: &str = "\
@@ -23,6 +25,7 @@ Examples:
                                                   show what a folder of files would change
   cfgctl lock deploy --wait 30 -- ./deploy.sh     run a program while no other holds the lock
   cfgctl --endpoints http://a:2379,http://b:2379 status
+  cfgctl --keyring keys.json keys new --pattern '/shop/prod/secret/*'
   cfgctl --endpoints http://a:2379 snapshot save backup.db
   cfgctl --endpoints http://a:2379 mirror save seed.snap
   cfgctl --endpoints http://a:2379 migrate --from http://etcd:2379
@@ -71,6 +74,15 @@ pub struct Connection {
     /// Data folder of the embedded store, or to restore to [default: $CFGSTORE_DATA_DIR, else as `cfgstored` chooses it]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
+    /// Seal and open values with this keyring: a file, env:NAME or command:PROGRAM ARGUMENT… [default: none]
+    #[arg(
+        long,
+        env = "CFGSTORE_KEYRING",
+        hide_env_values = true,
+        global = true,
+        value_name = "PLACE"
+    )]
+    pub keyring: Option<OsString>,
     /// Do not start the embedded store when it is not running (`status` never does)
     #[arg(long, global = true)]
     pub no_start: bool,
@@ -85,6 +97,9 @@ pub enum Command {
     Keys(KeysCommand),
     #[command(flatten)]
     Documents(DocumentsCommand),
+    /// Keyrings, and the values that are sealed with them
+    #[command(subcommand, name = "keys")]
+    Keyring(KeyringCommand),
     /// Print what the server says of itself
     Status,
     /// Save everything to a file, or make a new cluster from one

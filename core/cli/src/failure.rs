@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use cfgstore_backup::SnapshotError;
+use cfgstore_client::seal::KeyringError;
 use cfgstore_client::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -98,6 +99,11 @@ impl Failure {
         }
     }
 
+    /// For a list in which something could not be opened, which has been said.
+    pub fn code_of_unopened() -> ExitCode {
+        ExitCode::from(OTHER)
+    }
+
     /// Says it on stderr.
     pub fn report(&self, output: &Output) -> ExitCode {
         if self.silent {
@@ -135,6 +141,17 @@ impl From<Error> for Failure {
             maybe_committed: error.maybe_committed,
             silent: false,
         }
+    }
+}
+
+impl From<KeyringError> for Failure {
+    fn from(error: KeyringError) -> Failure {
+        let kind = if error.is_denied() {
+            ErrorKind::Denied
+        } else {
+            ErrorKind::InvalidArgument
+        };
+        Error::new(kind, error.to_string()).into()
     }
 }
 

@@ -5,6 +5,7 @@ mod documents;
 mod endpoint;
 mod endpoints;
 mod failure;
+mod keyring;
 mod lease;
 mod lock;
 mod migrate;
@@ -19,7 +20,7 @@ mod value;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cfgstore_client::{Address, Client, Options, PutOptions, Range, WatchOptions};
+use cfgstore_client::{Address, Client, Error, Options, PutOptions, Range, WatchOptions};
 use clap::Parser;
 
 use arguments::{Arguments, Command, Connection, KeysCommand};
@@ -51,8 +52,11 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
             let status = connect_running(connection)?.status().await?;
             output.status(&status).map_err(Failure::from)
         }
-        Command::Documents(command) => return documents::run(&connect(connection)?, command, output).await,
-        Command::Keys(command) => return keys(&connect(connection)?, command, output).await,
+        Command::Documents(command) => {
+            return documents::run(&connect_with_keyring(connection)?, command, output).await;
+        }
+        Command::Keyring(command) => keyring::run(connection, command, output).await,
+        Command::Keys(command) => return keys(&connect_with_keyring(connection)?, command, output).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -78,8 +82,14 @@ async fn keys(client: &Client, command: KeysCommand, output: &mut Output) -> Res
             let found = client.range(&range).await?;
             if prefix {
                 output.range(&found, keys_only)?;
+                if found.kvs.iter().any(|kv| kv.unopened.is_some()) {
+                    return Ok(Failure::code_of_unopened());
+                }
             } else {
                 let kv = found.kvs.first().ok_or_else(|| Failure::not_found(&key))?;
+                if let Some(error) = &kv.unopened {
+                    return Err(Error::clone(error).into());
+                }
                 output.value(kv, keys_only)?;
             }
         }
@@ -157,20 +167,33 @@ fn connect(connection: &Connection) -> Result<Client, Failure> {
     with_address(connection, &connection.endpoints, !connection.no_start)
 }
 
+/// The same, for what applications do with values.
+fn connect_with_keyring(connection: &Connection) -> Result<Client, Failure> {
+    let options = options(connection, &connection.endpoints, !connection.no_start)?;
+    Ok(Client::new(Options {
+        keyring: keyring::live(connection)?,
+        ..options
+    })?)
+}
+
 /// The same, but nothing is started: what is asked for is about a server that runs.
 fn connect_running(connection: &Connection) -> Result<Client, Failure> {
     with_address(connection, &connection.endpoints, false)
 }
 
 fn with_address(connection: &Connection, address: &str, autostart: bool) -> Result<Client, Failure> {
-    Ok(Client::new(Options {
+    Ok(Client::new(options(connection, address, autostart)?)?)
+}
+
+fn options(connection: &Connection, address: &str, autostart: bool) -> Result<Options, Failure> {
+    Ok(Options {
         address: Address::parse(address)?,
         data_dir: connection.data_dir.clone(),
         autostart,
         call_timeout: seconds(connection.timeout),
         client_name: "cfgctl".to_owned(),
         ..Options::default()
-    })?)
+    })
 }
 
 /// Arguments are checked to be finite and not negative.

@@ -2,7 +2,7 @@
 
 use std::io::{self, StdoutLock, Write};
 
-use cfgstore_client::{Change, ChangeKind, KeyValue, RangeResult, Status};
+use cfgstore_client::{Change, ChangeKind, Error, KeyValue, RangeResult, Status};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -27,6 +27,9 @@ struct JsonValue {
     create_revision: i64,
     version: i64,
     lease: i64,
+    /// Why the value, which is sealed, could not be opened; then it stands as it is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unopened: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +107,7 @@ impl Output {
                 writeln!(self.out, "{}", to_line(&kv.key))?;
             } else {
                 writeln!(self.out, "{}\t{}", to_line(&kv.key), to_line(&kv.value))?;
+                self.complain_of(kv.unopened.as_deref());
             }
         }
         self.out.flush()
@@ -127,6 +131,7 @@ impl Output {
             let kv = KeyValue {
                 key: change.key.clone(),
                 value: change.value.clone(),
+                unopened: change.unopened.clone(),
                 create_revision: change.create_revision,
                 mod_revision: change.revision,
                 version: change.version,
@@ -138,6 +143,7 @@ impl Output {
         write!(self.out, "{} {name} {}", change.revision, to_line(&change.key))?;
         if change.kind == ChangeKind::Put {
             write!(self.out, " {}", to_line(&change.value))?;
+            self.complain_of(change.unopened.as_deref());
         }
         self.end_line()
     }
@@ -204,6 +210,18 @@ impl Output {
         self.out.flush()
     }
 
+    /// On stderr, of something that does not end the command.
+    pub fn complain(&mut self, message: &str) {
+        let _ = self.out.flush();
+        eprintln!("cfgctl: {message}");
+    }
+
+    fn complain_of(&mut self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.complain(&error.message);
+        }
+    }
+
     /// One line, as it is.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())?;
@@ -242,6 +260,7 @@ fn json_value(kv: &KeyValue, with_value: bool) -> JsonValue {
         create_revision: kv.create_revision,
         version: kv.version,
         lease: kv.lease,
+        unopened: kv.unopened.as_ref().map(|error| error.message.clone()),
     }
 }
 

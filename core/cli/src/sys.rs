@@ -1,6 +1,8 @@
-//! The only unsafe code of this program: two system calls that `std` lacks.
+//! The only unsafe code of this program: three system calls that `std` lacks.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 
 use tokio::process::Command;
 
@@ -23,4 +25,16 @@ pub fn end_with_parent(command: &mut Command) {
     };
     // SAFETY: `ask` makes one async-signal-safe call and allocates nothing.
     unsafe { command.pre_exec(ask) };
+}
+
+/// Takes the whole-file lock without waiting; false: another process has it.
+pub fn try_lock_exclusive(file: &File) -> io::Result<bool> {
+    // SAFETY: `file` is open.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        error => Err(error),
+    }
 }

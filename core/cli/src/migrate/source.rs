@@ -152,6 +152,7 @@ fn key_value(record: &Record) -> KeyValue {
     KeyValue {
         key: record.key_bytes(),
         value: record.value_bytes(),
+        unopened: None,
         create_revision: record.create_revision(),
         mod_revision: record.mod_revision(),
         version: record.version(),
