@@ -24,6 +24,7 @@ const COMMAND_PAUSE: Duration = Duration::from_secs(10);
 ///
 /// May be shared between threads. Calls block for as long as reading the source takes.
 pub struct LiveKeyring {
+    fixed: Option<Arc<Keyring>>,
     source: Option<Source>,
     state: Mutex<State>,
 }
@@ -41,6 +42,7 @@ impl LiveKeyring {
     /// Reads nothing yet.
     pub fn new(source: Source) -> LiveKeyring {
         LiveKeyring {
+            fixed: None,
             source: Some(source),
             state: Mutex::default(),
         }
@@ -48,12 +50,30 @@ impl LiveKeyring {
 
     /// One that never changes.
     pub fn fixed(keyring: Keyring) -> LiveKeyring {
+        LiveKeyring::never_changing(Arc::new(keyring))
+    }
+
+    fn never_changing(ring: Arc<Keyring>) -> LiveKeyring {
         LiveKeyring {
+            fixed: Some(ring.clone()),
             source: None,
             state: Mutex::new(State {
-                ring: Some(Arc::new(keyring)),
+                ring: Some(ring),
                 ..State::default()
             }),
+        }
+    }
+
+    /// The same, as it was when it was made. For a forked child: what another thread was doing with this one when the process was
+    /// forked will never be done there.
+    pub fn renewed(&self) -> LiveKeyring {
+        match (&self.fixed, &self.source) {
+            (Some(ring), _) => LiveKeyring::never_changing(ring.clone()),
+            (None, source) => LiveKeyring {
+                fixed: None,
+                source: source.clone(),
+                state: Mutex::default(),
+            },
         }
     }
 

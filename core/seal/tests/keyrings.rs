@@ -256,3 +256,25 @@ fn a_command_that_fails_is_not_run_at_each_read() {
     }
     assert_eq!(fs::read_to_string(&runs).unwrap(), "run\n");
 }
+
+#[test]
+fn one_that_is_renewed_does_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    let keyring = keyring();
+    write(&path, &keyring);
+    for live in [
+        LiveKeyring::new(source(path.to_str().unwrap())),
+        LiveKeyring::fixed(keyring.clone()),
+    ] {
+        let sealed = live.seal(b"/secret/a", b"1").unwrap().unwrap();
+        assert_eq!(live.renewed().open(b"/secret/a", &sealed).unwrap().unwrap(), b"1");
+        assert!(
+            live.renewed()
+                .renewed()
+                .seal(b"/secret/a", b"1")
+                .unwrap()
+                .is_some()
+        );
+    }
+}

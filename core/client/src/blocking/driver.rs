@@ -52,7 +52,12 @@ impl Driver {
 
     fn session(&self) -> Result<&Session> {
         self.session.get_or_try_init(|| {
-            let client = Client::with_driver(self.options.clone(), self.mode == Mode::BackgroundThread)?;
+            let mut options = self.options.clone();
+            if self.mode == Mode::BackgroundThread {
+                // A process has its own: one that is inherited may be in use for ever.
+                options.keyring = options.keyring.map(|keyring| Arc::new(keyring.renewed()));
+            }
+            let client = Client::with_driver(options, self.mode == Mode::BackgroundThread)?;
             let runner = match self.mode {
                 Mode::NoThread => Runner::OnCall(new_runtime()?),
                 Mode::BackgroundThread => Runner::Background(Background::start()?),
