@@ -8,4 +8,5 @@
 
 /** Options that ask for every default. */
 #define CFGSTORE_OPTIONS_INIT                                                                                 \
-  { sizeof(cfgstore_options_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, CFGSTORE_AUTOSTART_DEFAULT, 0 }
+  { sizeof(cfgstore_options_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, CFGSTORE_AUTOSTART_DEFAULT, 0, \
+    NULL, 0 }

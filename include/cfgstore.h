@@ -89,7 +89,8 @@
 
 /** Options that ask for every default. */
 #define CFGSTORE_OPTIONS_INIT                                                                                 \
-  { sizeof(cfgstore_options_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, CFGSTORE_AUTOSTART_DEFAULT, 0 }
+  { sizeof(cfgstore_options_t), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, CFGSTORE_AUTOSTART_DEFAULT, 0, \
+    NULL, 0 }
 
 
 /**
@@ -190,6 +191,10 @@ typedef enum {
    * A fault in cfgstore. Please report it with the message.
    */
   CFGSTORE_INTERNAL = 15,
+  /**
+   * A sealed value cannot be opened, or one that is to be sealed cannot be; the message says why.
+   */
+  CFGSTORE_SEALED = 16,
   /**
    * As CFGSTORE_UNAVAILABLE, and the write may have happened.
    */
@@ -383,6 +388,18 @@ typedef struct {
    * Zero.
    */
   int32_t reserved;
+  /**
+   * Seals values under its patterns before they leave this process, and opens sealed ones: a file's path, "env:NAME" of an
+   * environment variable that holds the keyring, or "command:PROGRAM ARGUMENT…" of a program that prints it, run without a
+   * shell. A file must give no right to other users. It is read when it is first needed, and again when it has changed; while
+   * it cannot be read, writes and reads of sealed values fail with CFGSTORE_SEALED. Default: none, which sees sealed values
+   * as they are stored.
+   */
+  const char *keyring;
+  /**
+   * Its length in bytes.
+   */
+  size_t keyring_length;
 } cfgstore_options_t;
 
 /**
@@ -455,6 +472,15 @@ typedef struct {
    * What happened.
    */
   cfgstore_item_kind_t kind;
+  /**
+   * Why the value, which is sealed, could not be opened, UTF-8, not NUL-terminated; then value is what is stored. NULL: nothing is
+   * wrong. Only in results of cfgstore_range() and cfgstore_watch_next(): cfgstore_get() fails instead.
+   */
+  const char *unopened;
+  /**
+   * Its length in bytes.
+   */
+  size_t unopened_length;
 } cfgstore_item_t;
 
 /**

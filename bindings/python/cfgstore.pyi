@@ -6,7 +6,7 @@ from typing import Any, Iterator, Optional, Type, TypeVar, Union, final, overloa
 
 __all__ = [
     "Canceled", "Change", "Client", "Compacted", "Conflict", "Corrupt", "Denied", "Entry", "Error", "Exhausted",
-    "Internal", "InvalidArgument", "Lock", "LockLost", "NotFound", "NotSynced", "Status", "Timeout", "TooLarge",
+    "Internal", "InvalidArgument", "Lock", "LockLost", "NotFound", "NotSynced", "Sealed", "Status", "Timeout", "TooLarge",
     "Transaction", "Unavailable", "Unsupported", "Watch", "__version__", "open",
 ]
 __version__: str
@@ -26,6 +26,7 @@ def open(
     call_timeout: float = 5.0,
     connect_timeout: float = 1.0,
     start_timeout: float = 10.0,
+    keyring: Union[str, os.PathLike[str], None] = None,
 ) -> Client: ...
 
 @final
@@ -181,3 +182,4 @@ class NotSynced(Error): ...
 class Unsupported(Error): ...
 class Canceled(Error): ...
 class Internal(Error): ...
+class Sealed(Error): ...

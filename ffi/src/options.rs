@@ -3,9 +3,11 @@
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cfgstore_client::{MAX_KEY_BYTES, Options, Result};
+use cfgstore_client::seal::Source;
+use cfgstore_client::{LiveKeyring, MAX_KEY_BYTES, Options, Result};
 
 use crate::boundary::{bytes, invalid, text};
 
@@ -77,6 +79,14 @@ pub struct cfgstore_options_t {
     pub autostart: i32,
     /// Zero.
     pub reserved: i32,
+    /// Seals values under its patterns before they leave this process, and opens sealed ones: a file's path, "env:NAME" of an
+    /// environment variable that holds the keyring, or "command:PROGRAM ARGUMENT…" of a program that prints it, run without a
+    /// shell. A file must give no right to other users. It is read when it is first needed, and again when it has changed; while
+    /// it cannot be read, writes and reads of sealed values fail with CFGSTORE_SEALED. Default: none, which sees sealed values
+    /// as they are stored.
+    pub keyring: *const c_char,
+    /// Its length in bytes.
+    pub keyring_length: usize,
 }
 
 /// Size of the struct in its first version.
@@ -119,6 +129,7 @@ impl Opening<'_> {
             "options->client_name",
         )?;
         options.client_name = name.to_owned();
+        options.keyring = keyring(given)?;
         set_duration(
             &mut options.call_timeout,
             given.call_timeout_ms,
@@ -161,6 +172,14 @@ fn path(pointer: *const c_char, length: usize, name: &str) -> Result<Option<Path
     Ok((!bytes.is_empty()).then(|| OsStr::from_bytes(bytes).into()))
 }
 
+fn keyring(given: &cfgstore_options_t) -> Result<Option<Arc<LiveKeyring>>> {
+    let Some(place) = path(given.keyring, given.keyring_length, "options->keyring")? else {
+        return Ok(None);
+    };
+    let source = Source::parse(place.as_os_str()).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some(Arc::new(LiveKeyring::new(source))))
+}
+
 fn set_duration(duration: &mut Duration, millis: i64, name: &str) -> Result<()> {
     if millis != 0 {
         *duration = milliseconds(millis).ok_or_else(|| invalid(format!("{name} is {millis}, below 0")))?;
@@ -179,6 +198,6 @@ mod tests {
 
     #[test]
     fn the_first_version_has_its_size() {
-        assert_eq!(size_of::<cfgstore_options_t>(), FIRST_SIZE);
+        assert_eq!(std::mem::offset_of!(cfgstore_options_t, keyring), FIRST_SIZE);
     }
 }

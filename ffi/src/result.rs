@@ -37,6 +37,11 @@ pub struct cfgstore_item_t {
     pub lease: i64,
     /// What happened.
     pub kind: cfgstore_item_kind_t,
+    /// Why the value, which is sealed, could not be opened, UTF-8, not NUL-terminated; then value is what is stored. NULL: nothing is
+    /// wrong. Only in results of cfgstore_range() and cfgstore_watch_next(): cfgstore_get() fails instead.
+    pub unopened: *const c_char,
+    /// Its length in bytes.
+    pub unopened_length: usize,
 }
 
 /// What a read or a watch found: items, all read at one revision. Never changes. Free it with
@@ -85,6 +90,8 @@ impl cfgstore_result_t {
 }
 
 fn item(kind: cfgstore_item_kind_t, kv: &KeyValue) -> cfgstore_item_t {
+    // In a box, so it stays where it is when the pair that owns it moves.
+    let unopened = kv.unopened.as_ref().map(|error| error.message.as_bytes());
     cfgstore_item_t {
         key: kv.key.as_ptr().cast(),
         key_length: kv.key.len(),
@@ -95,6 +102,8 @@ fn item(kind: cfgstore_item_kind_t, kv: &KeyValue) -> cfgstore_item_t {
         version: kv.version,
         lease: kv.lease,
         kind,
+        unopened: unopened.map_or(std::ptr::null(), |text| text.as_ptr().cast()),
+        unopened_length: unopened.map_or(0, <[u8]>::len),
     }
 }
 

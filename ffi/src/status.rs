@@ -44,6 +44,8 @@ pub enum cfgstore_status_t {
     CFGSTORE_CANCELED = 14,
     /// A fault in cfgstore. Please report it with the message.
     CFGSTORE_INTERNAL = 15,
+    /// A sealed value cannot be opened, or one that is to be sealed cannot be; the message says why.
+    CFGSTORE_SEALED = 16,
     /// As CFGSTORE_UNAVAILABLE, and the write may have happened.
     CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED = 105,
     /// As CFGSTORE_TIMEOUT, and the write may have happened.
@@ -85,7 +87,7 @@ const fn uncertain(status: cfgstore_status_t, name: &'static CStr, kind: ErrorKi
     }
 }
 
-const KNOWN: [Known; 21] = [
+const KNOWN: [Known; 22] = [
     Known {
         status: CFGSTORE_OK,
         name: c"CFGSTORE_OK",
@@ -119,6 +121,7 @@ const KNOWN: [Known; 21] = [
     ),
     certain(CFGSTORE_CANCELED, c"CFGSTORE_CANCELED", ErrorKind::Canceled),
     certain(CFGSTORE_INTERNAL, c"CFGSTORE_INTERNAL", ErrorKind::Internal),
+    certain(CFGSTORE_SEALED, c"CFGSTORE_SEALED", ErrorKind::Sealed),
     uncertain(
         CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED,
         c"CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED",
@@ -235,7 +238,7 @@ mod tests {
         for known in &KNOWN {
             assert_eq!(known.name.to_str().unwrap(), format!("{:?}", known.status));
         }
-        for none in [-1, 16, 101, 116, i32::MAX, i32::MIN] {
+        for none in [-1, 17, 101, 116, i32::MAX, i32::MIN] {
             assert!(!cfgstore_status_retryable(none) && !cfgstore_status_maybe_committed(none));
             assert_eq!(cfgstore_status_kind(none), CFGSTORE_INTERNAL);
         }

@@ -137,6 +137,7 @@ fn changes(batch: ChangeBatch) -> cfgstore_result_t {
         let kv = KeyValue {
             key: change.key,
             value: change.value,
+            unopened: change.unopened,
             create_revision: change.create_revision,
             mod_revision: change.revision,
             version: change.version,

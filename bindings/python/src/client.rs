@@ -109,12 +109,15 @@ impl Client {
     }
 
     /// Every key that begins with prefix, with its decoded value, as a dict in ascending order; all read at one
-    /// revision.
+    /// revision. Sealed if one of them can't be opened.
     #[pyo3(signature = (prefix=Key::default()), text_signature = "($self, prefix='')")]
     fn all<'py>(&self, py: Python<'py>, prefix: Key) -> PyResult<Bound<'py, PyDict>> {
         let found = self.call(py, |client| client.range(&Range::prefix(&prefix.0)))?;
         let all = PyDict::new(py);
         for kv in &found.kvs {
+            if let Some(error) = &kv.unopened {
+                return Err(raised(py, error));
+            }
             all.set_item(value::key(py, &kv.key)?, value::decode(py, &kv.value)?)?;
         }
         Ok(all)

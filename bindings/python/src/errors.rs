@@ -38,6 +38,7 @@ fn doc(kind: ErrorKind) -> &'static str {
         ErrorKind::Unsupported => "The other side, or this kind of address, cannot do this.",
         ErrorKind::Canceled => "The call was ended from outside before it was done.",
         ErrorKind::Internal => "A fault in cfgstore. Please report it.",
+        ErrorKind::Sealed => "A sealed value can't be opened, or one that is to be sealed can't be.",
     }
 }
 

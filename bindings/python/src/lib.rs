@@ -13,15 +13,17 @@ mod transaction;
 mod value;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cfgstore_client::Options;
+use cfgstore_client::seal::Source;
+use cfgstore_client::{LiveKeyring, Options};
 use cfgstore_server::embedded::{self, Store};
 use pyo3::prelude::*;
 
 use crate::argument::{Key, Seconds};
 use crate::client::{Client, Entry};
-use crate::errors::IntoPython;
+use crate::errors::{IntoPython, invalid};
 
 /// Opens a store: one client, to be kept for the life of the program and shared by its threads.
 ///
@@ -33,16 +35,17 @@ use crate::errors::IntoPython;
 /// client, watch and lock on it is closed. prefix: put before every key, taken off keys in results. data_dir: folder
 /// of the embedded store, and of agents that are started. cfgstored: the binary to start. client_name: stated to servers, unverified, for logs.
 /// call_timeout: bound of one whole call; connect_timeout: of one attempt to connect; start_timeout: of the
-/// start of an embedded store; all in seconds.
+/// start of an embedded store; all in seconds. keyring: seals values under its patterns and opens sealed ones: a file's path, "env:NAME" or
+/// "command:PROGRAM ARGUMENT…"; a value that can't be opened is Sealed.
 ///
 /// Connects to nothing yet, except that "embedded:" waits until its member serves.
 #[pyfunction]
 #[pyo3(signature = (
     address="", *, prefix=Key::default(), data_dir=None, cfgstored=None, autostart=true, client_name="",
     call_timeout=Seconds(Duration::from_secs(5)), connect_timeout=Seconds(Duration::from_secs(1)),
-    start_timeout=Seconds(Duration::from_secs(10)),
+    start_timeout=Seconds(Duration::from_secs(10)), keyring=None,
 ), text_signature = "(address='', *, prefix='', data_dir=None, cfgstored=None, autostart=True, client_name='', \
-    call_timeout=5.0, connect_timeout=1.0, start_timeout=10.0)")]
+    call_timeout=5.0, connect_timeout=1.0, start_timeout=10.0, keyring=None)")]
 #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 fn open(
     py: Python<'_>,
@@ -55,7 +58,10 @@ fn open(
     call_timeout: Seconds,
     connect_timeout: Seconds,
     start_timeout: Seconds,
+    keyring: Option<std::path::PathBuf>,
 ) -> PyResult<Client> {
+    let keyring = keyring.map(|place| Source::parse(place.as_os_str())).transpose();
+    let keyring = keyring.map_err(|error| invalid(py, error))?;
     let options = Options {
         prefix: prefix.0,
         data_dir,
@@ -65,6 +71,7 @@ fn open(
         call_timeout: call_timeout.0,
         connect_timeout: connect_timeout.0,
         start_timeout: start_timeout.0,
+        keyring: keyring.map(|source| Arc::new(LiveKeyring::new(source))),
         ..Options::default()
     };
     let store = py.detach(|| Store::open(address, options)).into_python(py)?;

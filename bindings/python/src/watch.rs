@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::argument::Seconds;
-use crate::errors::{IntoPython, invalid};
+use crate::errors::{IntoPython, invalid, raised};
 use crate::held::Held;
 use crate::value;
 
@@ -168,16 +168,19 @@ impl Change {
         value::key(py, &self.change.key)
     }
 
-    /// The new value, decoded; None for a delete.
+    /// The new value, decoded; None for a delete. Sealed if it can't be opened.
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if let Some(error) = &self.change.unopened {
+            return Err(raised(py, error));
+        }
         match self.change.kind {
             ChangeKind::Put => value::decode(py, &self.change.value).map(Some),
             ChangeKind::Delete => Ok(None),
         }
     }
 
-    /// The new value as bytes; empty for a delete.
+    /// The new value as bytes; empty for a delete, and as it is stored if it is sealed and can't be opened.
     #[getter]
     fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.change.value)
