@@ -118,13 +118,14 @@ impl<'a> Writer<'a> {
         self.state.revision = record.mod_revision();
         self.written += 1;
         let Origin { time_unix_ms, caller } = self.origin;
+        self.state.written.count(&record);
+        // Before the change log, which looks there for the newest change of each key.
+        self.state.index(&record);
         let change_log = &mut self.state.change_log;
         let commit = self
             .commit
             .get_or_insert_with(|| change_log.commit(time_unix_ms, caller));
         change_log.push(&self.state.live, &record, replaced, commit);
-        self.state.written.count(&record);
-        self.state.index(&record);
         self.state.log.push(record);
     }
 }

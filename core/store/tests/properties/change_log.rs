@@ -364,3 +364,31 @@ fn queries_select_by_time_author_and_revision() {
         Some("why")
     );
 }
+
+#[test]
+fn of_a_single_key_the_newest_changes_that_its_rule_counts_are_kept() {
+    let mut store = Store::new();
+    let caller = Caller::default();
+    let retention = Retention {
+        count: 2,
+        max_age_secs: 0,
+        floor_revision: 0,
+    };
+    let set = Command::SetRetention(SetRetention {
+        prefix: Bytes::new(),
+        retention: Some(retention),
+    });
+    store.apply(0, &caller, &set).unwrap();
+    for made in 1..=20 {
+        store.apply(0, &caller, &put("a", "1")).unwrap();
+        let state = store.state();
+        let newest: Vec<i64> = state
+            .logged_changes(ChangeFilter::of(KeyRange::Single(b"a")), true)
+            .take(2)
+            .map(|change| change.record.mod_revision())
+            .collect();
+        let revision = state.revision();
+        let expected: Vec<i64> = [revision, revision - 1].into_iter().take(made).collect();
+        assert_eq!(newest, expected);
+    }
+}
