@@ -13,6 +13,7 @@ mod load;
 mod netns;
 mod process;
 mod remote;
+mod sink;
 
 pub use apache::Apache;
 pub use cluster::{Calls, Cluster, Kind, Member, MemberClient, Port, Read};
@@ -27,3 +28,4 @@ pub use process::{
     processes_matching, sockets, wait_until,
 };
 pub use remote::Remote;
+pub use sink::{HttpSink, Mail, Posted, SmtpSink};
