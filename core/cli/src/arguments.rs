@@ -3,6 +3,7 @@
 mod backup;
 mod documents;
 mod keyring;
+mod notify;
 mod operate;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 pub use backup::{Migrate, Restore, SnapshotCommand};
 pub use documents::{Apply, DocumentsCommand, Export};
 pub use keyring::KeyringCommand;
+pub use notify::{NotifyCommand, SetNotify};
 pub use operate::{AlarmCommand, EndpointCommand, LeaseCommand, MemberCommand, OperateCommand};
 
 const EXAMPLES: &str = "\
@@ -24,6 +26,7 @@ Examples:
   cfgctl apply -f config/ --prefix /shop/ --dry-run
                                                   show what a folder of files would change
   cfgctl lock deploy --wait 30 -- ./deploy.sh     run a program while no other holds the lock
+  cfgctl notify set ops --webhook https://ops.example.com/hook --secret env:CFGSTORE_SECRET_OPS --prefix app/
   cfgctl --endpoints http://a:2379,http://b:2379 status
   cfgctl --keyring keys.json keys new --pattern '/shop/prod/secret/*'
   cfgctl --endpoints http://a:2379 snapshot save backup.db
@@ -112,6 +115,9 @@ pub enum Command {
     /// The shared-memory copy that a host's programs read
     #[command(subcommand)]
     Mirror(MirrorCommand),
+    /// Have a webhook, Slack or people told when keys change
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     #[command(flatten)]
     Operate(OperateCommand),
 }

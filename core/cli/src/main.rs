@@ -10,6 +10,7 @@ mod lease;
 mod lock;
 mod migrate;
 mod mirror;
+mod notify;
 mod operate;
 mod output;
 mod signals;
@@ -47,6 +48,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
         Command::Snapshot(command) => snapshot::run(connection, command, output).await,
         Command::Migrate(migrate) => migrate::run(connection, &migrate, output).await,
         Command::Mirror(command) => mirror::run(connection, command, output).await,
+        Command::Notify(command) => notify::run(&connect(connection)?, command, output).await,
         Command::Operate(command) => operate::run(connection, command, output).await,
         Command::Status => {
             let status = connect_running(connection)?.status().await?;

@@ -16,6 +16,9 @@ use crate::start_error::{MAX_SOCKET_PATH_BYTES, StartError};
 /// allowance).
 pub(crate) const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
+/// Where members look for the secrets of notification rules.
+pub const DEFAULT_SECRETS_DIR: &str = "/etc/cfgstore/secrets";
+
 /// An address to serve on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -152,6 +155,10 @@ pub struct Config {
     pub auto_compaction: AutoCompaction,
     /// How long a clean shutdown waits for calls in flight. Default 5 s.
     pub shutdown_grace: Duration,
+    /// Folder in which notification rules find secrets (`file:PATH`). Default [`DEFAULT_SECRETS_DIR`]; it need not exist.
+    pub notify_secrets_dir: PathBuf,
+    /// How long a notification is tried before it becomes a dead letter. Default 24 hours.
+    pub notify_give_up_after: Duration,
 }
 
 impl Config {
@@ -190,6 +197,8 @@ impl Config {
             snapshot_count: 20_000,
             auto_compaction: AutoCompaction::Bounded,
             shutdown_grace: Duration::from_secs(5),
+            notify_secrets_dir: DEFAULT_SECRETS_DIR.into(),
+            notify_give_up_after: Duration::from_secs(24 * 3600),
         }
     }
 

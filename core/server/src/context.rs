@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::errors;
 use crate::leader::LeaderLoss;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::stop::Stop;
 use crate::watch::Hub;
 
@@ -21,6 +22,7 @@ pub(crate) struct Context {
     pub stop: Stop,
     pub metrics: Metrics,
     pub leader_loss: LeaderLoss,
+    pub notifier: Notifier,
     pub config: Config,
     /// Held by whoever compacts so that a write has room.
     pub making_room: Mutex<()>,
@@ -44,6 +46,7 @@ impl Context {
             stop: Stop::default(),
             metrics: Metrics::new(),
             leader_loss: LeaderLoss::default(),
+            notifier: Notifier::new(config.notify_secrets_dir.clone(), config.notify_give_up_after),
             config,
             making_room: Mutex::new(()),
             cluster_id: status.cluster_id,

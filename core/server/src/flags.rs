@@ -4,6 +4,7 @@
 mod etcd_only;
 mod peers;
 mod sources;
+mod told;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::agent::AgentConfig;
 use crate::compactor::AutoCompaction;
 use crate::config::{Config, ListenAddress, MirrorUse};
 use crate::duration;
+use crate::hooks::Hook;
 use crate::start_error::StartError;
 
 /// Keeps the configuration of this host, or of a cluster, and serves it.
@@ -120,6 +122,9 @@ pub struct Flags {
     #[arg(long, default_value = "20s", value_name = "TIME")]
     grpc_keepalive_timeout: String,
 
+    #[command(flatten)]
+    told: told::Told,
+
     /// What is logged: debug, info, warn, error; or a filter such as cfgstore_replica=debug,info
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     log_level: String,
@@ -193,6 +198,11 @@ impl Flags {
     /// Flags of etcd that were given and change nothing here, to be told.
     pub fn without_effect(&self) -> &[String] {
         &self.without_effect
+    }
+
+    /// The commands to run when keys change, or what is wrong with a flag.
+    pub fn hooks(&self) -> Result<Vec<Hook>, StartError> {
+        self.told.hooks()
     }
 
     /// The settings of an agent, if the flags ask for one, or what is wrong with a flag.
@@ -319,6 +329,7 @@ impl Flags {
             duration::parse(&self.grpc_keepalive_interval).map_err(refuse("--grpc-keepalive-interval"))?;
         config.grpc_keepalive_timeout =
             duration::parse(&self.grpc_keepalive_timeout).map_err(refuse("--grpc-keepalive-timeout"))?;
+        self.told.set(&mut config)?;
         config.validate()?;
         Ok(config)
     }

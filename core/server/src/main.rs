@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use cfgstore_server::{Agent, AgentConfig, Config, Flags, Server};
+use cfgstore_server::{Agent, AgentConfig, Config, Flags, Hook, Hooks, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -33,16 +33,16 @@ fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
             "flags of etcd that have no effect here"
         );
     }
-    let agent = flags.agent_config()?;
+    let (agent, hooks) = (flags.agent_config()?, flags.hooks()?);
     // One thread for everything but disk and mirror: with two, each call costs a third more.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     match agent {
-        Some(config) => runtime.block_on(serve_host(config))?,
+        Some(config) => runtime.block_on(serve_host(config, hooks))?,
         None => {
             let config = flags.into_config()?;
-            runtime.block_on(serve(config))?;
+            runtime.block_on(serve(config, hooks))?;
         }
     }
     // Waits for no thread: what had to be finished is.
@@ -50,12 +50,13 @@ fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+async fn serve(config: Config, hooks: Vec<Hook>) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let server = tokio::select! {
         server = Server::start(config) => server?,
         name = signals.next() => return Err(format!("ended by {name} before it served").into()),
     };
+    let _hooks = Hooks::start(hooks, server.socket(), server.data_dir())?;
     announce(server.data_dir(), server.socket(), ("urls", server.urls()));
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "shutting down"),
@@ -72,13 +73,14 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// The same for an agent.
-async fn serve_host(config: AgentConfig) -> Result<(), Box<dyn Error>> {
+async fn serve_host(config: AgentConfig, hooks: Vec<Hook>) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let agent = tokio::select! {
         agent = Agent::start(config) => agent?,
         name = signals.next() => return Err(format!("ended by {name} before it served").into()),
     };
     let members: Vec<String> = agent.members().iter().map(|member| member.url()).collect();
+    let _hooks = Hooks::start(hooks, agent.socket(), agent.data_dir())?;
     announce(agent.data_dir(), agent.socket(), ("endpoints", &members));
     let name = signals.next().await;
     tracing::info!(signal = name, "shutting down");

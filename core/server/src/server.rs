@@ -15,7 +15,7 @@ use crate::listen::Listener;
 use crate::mirror_feed::MirrorFeed;
 use crate::serving::{Listeners, Serving};
 use crate::start_error::StartError;
-use crate::{compactor, disk_alarm, leader, watch};
+use crate::{compactor, disk_alarm, leader, notify, watch};
 
 /// A running server: one member, its services and the mirror of its host.
 ///
@@ -120,6 +120,7 @@ impl Server {
         let tasks = vec![
             tokio::spawn(watch::run(ctx.clone())),
             tokio::spawn(leader::watch(ctx.clone())),
+            tokio::spawn(notify::run(ctx.clone())),
             tokio::spawn(disk_alarm::watch(ctx.clone())),
             tokio::spawn(compactor::run(ctx.clone(), ctx.config.auto_compaction)),
         ];

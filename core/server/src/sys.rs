@@ -48,6 +48,15 @@ pub(crate) fn on_fork_in_child(handler: unsafe extern "C" fn()) -> io::Result<()
     }
 }
 
+/// Kills every process of a group that this process has made, and that is named for a child not waited for yet.
+pub(crate) fn kill_group(id: u32) {
+    let Ok(id) = libc::pid_t::try_from(id) else {
+        return;
+    };
+    // SAFETY: sending a signal is memory-safe. As the child was not waited for, no other process has its number.
+    unsafe { libc::kill(-id, libc::SIGKILL) };
+}
+
 /// Closes a descriptor by its number. In a forked child, so that nobody there goes on to use it.
 pub(crate) fn close(fd: RawFd) {
     // SAFETY: closing is memory-safe for any number; the caller knows whose it is.

@@ -7,6 +7,7 @@ use cfgstore_store::State;
 use tonic::Code;
 
 use super::calls::{CODE_NAMES, Counts};
+use super::notifications;
 use super::page::Page;
 use super::process::Process;
 use crate::context::Context;
@@ -28,6 +29,7 @@ pub(crate) fn page(ctx: &Context) -> String {
     network(&mut page, ctx, &status, &stats);
     health(&mut page, ctx);
     mirror(&mut page, ctx);
+    notifications::write(&mut page, ctx);
     calls(&mut page, ctx);
     process(&mut page);
     page.into_text()

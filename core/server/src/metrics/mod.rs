@@ -3,6 +3,7 @@
 mod body;
 mod calls;
 mod collect;
+mod notifications;
 mod page;
 mod process;
 

@@ -11,6 +11,7 @@ mod kv;
 mod lease;
 mod lock;
 mod maintenance;
+mod notifications;
 mod observe;
 mod range_stream;
 mod snapshot;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use cfgstore_proto::cfgstore::v1::agent_server::AgentServer;
 use cfgstore_proto::cfgstore::v1::history_server::HistoryServer;
+use cfgstore_proto::cfgstore::v1::notifications_server::NotificationsServer;
 use cfgstore_proto::etcdserverpb::auth_server::AuthServer;
 use cfgstore_proto::etcdserverpb::cluster_server::ClusterServer;
 use cfgstore_proto::etcdserverpb::kv_server::KvServer;
@@ -67,6 +69,10 @@ pub(crate) fn routes(ctx: &Arc<Context>, mirror: &Mirror, local: bool) -> Routes
         .add_service(ElectionServer::new(election::Elections(ctx.clone())).max_decoding_message_size(limit))
         .add_service(HistoryServer::new(history).max_decoding_message_size(limit))
         .add_service(AuthServer::new(auth::Auth(ctx.clone())).max_decoding_message_size(limit))
+        .add_service(
+            NotificationsServer::new(notifications::Notifications(ctx.clone()))
+                .max_decoding_message_size(limit),
+        )
         .add_service(HealthServer::new(health::Health(ctx.clone())))
         .add_service(AgentServer::new(agent).max_decoding_message_size(limit));
     routes
