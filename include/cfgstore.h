@@ -196,6 +196,10 @@ typedef enum {
    */
   CFGSTORE_SEALED = 16,
   /**
+   * A value violates its schema; the message says where and what. Nothing was written.
+   */
+  CFGSTORE_SCHEMA_VIOLATION = 17,
+  /**
    * As CFGSTORE_UNAVAILABLE, and the write may have happened.
    */
   CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED = 105,

@@ -188,6 +188,7 @@ namespace Cfgstore {
          *
          * @throws Exception\EncodingException          The value has no JSON form; the message names the place in it.
          * @throws Exception\ConflictException          The key is not at $ifRevision.
+         * @throws Exception\SchemaException            The value violates a schema that is bound to the key.
          * @throws Exception\TooLargeException          The key, with its prefix, has more than 65,536 bytes, or the request (key and
          *                                              value) more than 1.5 MiB, unless the members' --max-request-bytes is another.
          * @throws Exception\InvalidArgumentException   The key is empty.
@@ -216,6 +217,27 @@ namespace Cfgstore {
          * @throws Exception\ExceptionInterface  As put().
          */
         public function delete(string $key, ?int $ifRevision = null): int {}
+
+        /**
+         * Binds a JSON Schema (2020-12) to keys: from then on every put of a value that violates it is refused, whoever sends
+         * it. It replaces the schema bound to the same pattern before.
+         *
+         * @param string $pattern A key, or a prefix followed by "*", below the client's prefix.
+         * @param array  $schema  Write an object without members as (object) [], since [] is a list.
+         *
+         * @throws Exception\SchemaException           Existing values violate it, and nothing was bound; violations() names them.
+         * @throws Exception\InvalidArgumentException  It is no schema, or could take too long; the message says where.
+         * @throws Exception\ExceptionInterface        As put().
+         */
+        public function bindSchema(string $pattern, array $schema): void {}
+
+        /**
+         * Unbinds the schema of a pattern.
+         *
+         * @throws Exception\KeyNotFoundException  None is bound to it.
+         * @throws Exception\ExceptionInterface    As put().
+         */
+        public function unbindSchema(string $pattern): void {}
 
         /**
          * Every change of the keys that begin with $prefix, in order, without a gap or a duplicate, also while the agent
@@ -603,6 +625,19 @@ namespace Cfgstore\Exception {
 
     /** A sealed value can't be opened, or one that is to be sealed can't be. */
     class SealedException extends StoreException {}
+    /** A value violates its schema: nothing was written. */
+    class SchemaException extends StoreException
+    {
+        protected array $violations = [];
+
+        /**
+         * What is wrong: the first ones, each with the "key" (its prefix included), the "path" in the value (a JSON Pointer; of a
+         * member that is missing, where it should be) and a "message", which never quotes the value.
+         *
+         * @return list<array{key: string, path: string, message: string}>
+         */
+        final public function violations(): array {}
+    }
 
     /** A PHP value has no JSON form. */
     class EncodingException extends StoreException {}

@@ -6,8 +6,8 @@ from typing import Any, Iterator, Optional, Type, TypeVar, Union, final, overloa
 
 __all__ = [
     "Canceled", "Change", "Client", "Compacted", "Conflict", "Corrupt", "Denied", "Entry", "Error", "Exhausted",
-    "Internal", "InvalidArgument", "Lock", "LockLost", "NotFound", "NotSynced", "Sealed", "Status", "Timeout", "TooLarge",
-    "Transaction", "Unavailable", "Unsupported", "Watch", "__version__", "open",
+    "Internal", "InvalidArgument", "Lock", "LockLost", "NotFound", "NotSynced", "SchemaViolation", "Sealed", "Status", "Timeout",
+    "TooLarge", "Transaction", "Unavailable", "Unsupported", "Watch", "__version__", "open",
 ]
 __version__: str
 
@@ -183,3 +183,5 @@ class Unsupported(Error): ...
 class Canceled(Error): ...
 class Internal(Error): ...
 class Sealed(Error): ...
+class SchemaViolation(Error):
+    violations: tuple[tuple[str, str, str], ...]

@@ -46,6 +46,8 @@ pub enum cfgstore_status_t {
     CFGSTORE_INTERNAL = 15,
     /// A sealed value cannot be opened, or one that is to be sealed cannot be; the message says why.
     CFGSTORE_SEALED = 16,
+    /// A value violates its schema; the message says where and what. Nothing was written.
+    CFGSTORE_SCHEMA_VIOLATION = 17,
     /// As CFGSTORE_UNAVAILABLE, and the write may have happened.
     CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED = 105,
     /// As CFGSTORE_TIMEOUT, and the write may have happened.
@@ -87,7 +89,7 @@ const fn uncertain(status: cfgstore_status_t, name: &'static CStr, kind: ErrorKi
     }
 }
 
-const KNOWN: [Known; 22] = [
+const KNOWN: [Known; 23] = [
     Known {
         status: CFGSTORE_OK,
         name: c"CFGSTORE_OK",
@@ -122,6 +124,11 @@ const KNOWN: [Known; 22] = [
     certain(CFGSTORE_CANCELED, c"CFGSTORE_CANCELED", ErrorKind::Canceled),
     certain(CFGSTORE_INTERNAL, c"CFGSTORE_INTERNAL", ErrorKind::Internal),
     certain(CFGSTORE_SEALED, c"CFGSTORE_SEALED", ErrorKind::Sealed),
+    certain(
+        CFGSTORE_SCHEMA_VIOLATION,
+        c"CFGSTORE_SCHEMA_VIOLATION",
+        ErrorKind::SchemaViolation,
+    ),
     uncertain(
         CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED,
         c"CFGSTORE_UNAVAILABLE_MAYBE_COMMITTED",

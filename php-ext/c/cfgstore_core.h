@@ -14,6 +14,11 @@
 #define CORE_MESSAGE_BYTES 2000
 
 /**
+ * Room for the violations in a [`CoreError`], in bytes.
+ */
+#define CORE_VIOLATIONS_BYTES 4096
+
+/**
  * An agent not heard for so many milliseconds is taken for dead; it says that it lives each second.
  */
 #define CORE_SILENT_MS 3000
@@ -120,6 +125,10 @@ enum ErrorKind
    * A sealed value can't be opened, or one that is to be sealed can't be.
    */
   ERROR_KIND_SEALED = 16,
+  /**
+   * A value violates its schema.
+   */
+  ERROR_KIND_SCHEMA_VIOLATION = 17,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum ErrorKind ErrorKind;
@@ -185,6 +194,15 @@ typedef struct {
    * UTF-8, not terminated.
    */
   uint8_t message[CORE_MESSAGE_BYTES];
+  /**
+   * Length of `violations`.
+   */
+  uintptr_t violations_len;
+  /**
+   * What is wrong with a value that a schema refuses, as far as it fits: of each violation the key, the path and the message,
+   * and of each of these two bytes of length, the machine's way round, and the bytes.
+   */
+  uint8_t violations[CORE_VIOLATIONS_BYTES];
 } CoreError;
 
 /**
@@ -372,7 +390,7 @@ typedef struct {
 /**
  * Every kind, in the order of its number.
  */
-#define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, ErrorKind_Sealed, }
+#define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, ErrorKind_Sealed, ErrorKind_SchemaViolation, }
 
 /**
  * Remembers the environment for a keyring that lies in it: php-fpm empties it in its workers. For the master, once.
@@ -449,6 +467,19 @@ bool cfgstore_core_lock_release(CoreLock *lock,
  * As the module says; the handle is gone afterwards.
  */
 void cfgstore_core_lock_free(CoreLock *lock);
+
+/**
+ * Binds a schema to a pattern, or unbinds it, if `schema` is empty.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_set_schema(CoreSource *source,
+                              double timeout_secs,
+                              CoreBytes prefix,
+                              CoreBytes pattern,
+                              CoreBytes schema,
+                              CoreError *error);
 
 /**
  * Opens a store; touches neither disk nor network. Null on failure.

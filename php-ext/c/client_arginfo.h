@@ -75,6 +75,15 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_delete, 0, 1, IS_LONG, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, ifRevision, IS_LONG, 1, "null")
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_bind_schema, 0, 2, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, pattern, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, schema, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_unbind_schema, 0, 1, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, pattern, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_WITH_RETURN_OBJ_INFO_EX(arginfo_client_watch, 0, 0, Cfgstore\\Watch, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, IS_STRING, 0, "\'\'")
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, timeout, IS_DOUBLE, 1, "null")
@@ -137,6 +146,8 @@ ZEND_METHOD(Cfgstore_Client, withPrefix);
 ZEND_METHOD(Cfgstore_Client, put);
 ZEND_METHOD(Cfgstore_Client, putBytes);
 ZEND_METHOD(Cfgstore_Client, delete);
+ZEND_METHOD(Cfgstore_Client, bindSchema);
+ZEND_METHOD(Cfgstore_Client, unbindSchema);
 ZEND_METHOD(Cfgstore_Client, watch);
 ZEND_METHOD(Cfgstore_Client, subscribe);
 ZEND_METHOD(Cfgstore_Client, lock);
@@ -172,6 +183,8 @@ static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, put, arginfo_client_put, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, putBytes, arginfo_client_put_bytes, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, delete, arginfo_client_delete, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, bindSchema, arginfo_client_bind_schema, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, unbindSchema, arginfo_client_unbind_schema, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, watch, arginfo_client_watch, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, subscribe, arginfo_client_subscribe, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, lock, arginfo_client_lock, ZEND_ACC_PUBLIC)

@@ -117,6 +117,43 @@ ZEND_METHOD(Cfgstore_Client, delete)
 	RETURN_LONG(revision);
 }
 
+/* ---- schemas ---- */
+
+/* Without a schema: none from now on. */
+static void set_schema(cfg_client *client, zend_string *pattern, CoreBytes schema)
+{
+	cfg_scope *scope = cfg_client_opened(client);
+	CoreError error;
+	if (scope && !cfgstore_core_set_schema(scope->source->core, cfg_client_timeout(client), cfg_bytes(scope->prefix),
+			cfg_bytes(pattern), schema, &error)) {
+		cfg_throw(&error);
+	}
+}
+
+ZEND_METHOD(Cfgstore_Client, bindSchema)
+{
+	zend_string *pattern;
+	zval *schema;
+	ZEND_PARSE_PARAMETERS_START(2, 2)
+		Z_PARAM_STR(pattern)
+		Z_PARAM_ARRAY(schema)
+	ZEND_PARSE_PARAMETERS_END();
+	zend_string *json = cfg_encode(schema);
+	if (json) {
+		set_schema(THIS_CLIENT(), pattern, cfg_bytes(json));
+		zend_string_release(json);
+	}
+}
+
+ZEND_METHOD(Cfgstore_Client, unbindSchema)
+{
+	zend_string *pattern;
+	ZEND_PARSE_PARAMETERS_START(1, 1)
+		Z_PARAM_STR(pattern)
+	ZEND_PARSE_PARAMETERS_END();
+	set_schema(THIS_CLIENT(), pattern, (CoreBytes) {NULL, 0});
+}
+
 /* ---- watching, locking, transactions ---- */
 
 static cfg_owner owned_by(cfg_client *client)

@@ -24,12 +24,15 @@ static const char *class_name(enum ErrorKind kind)
 		case ERROR_KIND_CANCELED: return "CanceledException";
 		case ERROR_KIND_INTERNAL: return "InternalException";
 		case ERROR_KIND_SEALED: return "SealedException";
+		case ERROR_KIND_SCHEMA_VIOLATION: return "SchemaException";
 	}
 	return NULL;
 }
 
 /* By the number of their kind; the numbers are consecutive, from 1. */
 static zend_class_entry *classes[32];
+
+#define SCHEMA_CE classes[ERROR_KIND_SCHEMA_VIOLATION]
 
 static zend_class_entry *class_of(uint8_t kind)
 {
@@ -58,6 +61,21 @@ static ZEND_METHOD(Exception, mayHaveHappened)
 	return_flag(Z_OBJ_P(ZEND_THIS), ZEND_STRL("mayHaveHappened"), return_value);
 }
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_violations, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+static ZEND_METHOD(SchemaException, violations)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	zval buffer;
+	RETURN_COPY_DEREF(zend_read_property(SCHEMA_CE, Z_OBJ_P(ZEND_THIS), ZEND_STRL("violations"), true, &buffer));
+}
+
+static const zend_function_entry schema_methods[] = {
+	ZEND_ME(SchemaException, violations, arginfo_violations, ZEND_ACC_PUBLIC | ZEND_ACC_FINAL)
+	ZEND_FE_END
+};
+
 static const zend_function_entry interface_methods[] = {
 	ZEND_ABSTRACT_ME_WITH_FLAGS(Exception, isRetryable, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
 	ZEND_ABSTRACT_ME_WITH_FLAGS(Exception, mayHaveHappened, arginfo_is, ZEND_ACC_PUBLIC | ZEND_ACC_ABSTRACT)
@@ -70,22 +88,19 @@ static const zend_function_entry base_methods[] = {
 	ZEND_FE_END
 };
 
-static void declare_flag(const char *name, size_t length)
+static void declare(zend_class_entry *ce, const char *name, size_t length, zval *initial, uint32_t type)
 {
 	zend_string *property = zend_string_init(name, length, 1);
-	zval initial;
-	ZVAL_FALSE(&initial);
-	zend_declare_typed_property(base_ce, property, &initial, ZEND_ACC_PROTECTED, NULL,
-		(zend_type) ZEND_TYPE_INIT_MASK(MAY_BE_BOOL));
+	zend_declare_typed_property(ce, property, initial, ZEND_ACC_PROTECTED, NULL, (zend_type) ZEND_TYPE_INIT_MASK(type));
 	zend_string_release_ex(property, 1);
 }
 
-static zend_class_entry *register_leaf(const char *name)
+static zend_class_entry *register_leaf(const char *name, const zend_function_entry *methods)
 {
 	zend_class_entry ce;
 	char full_name[80];
 	int length = snprintf(full_name, sizeof(full_name), "Cfgstore\\Exception\\%s", name);
-	INIT_CLASS_ENTRY_EX(ce, full_name, length, NULL);
+	INIT_CLASS_ENTRY_EX(ce, full_name, length, methods);
 	return zend_register_internal_class_ex(&ce, base_ce);
 }
 
@@ -100,17 +115,21 @@ void cfg_errors_register(void)
 	base_ce = zend_register_internal_class_ex(&ce, spl_ce_RuntimeException);
 	base_ce->ce_flags |= ZEND_ACC_EXPLICIT_ABSTRACT_CLASS;
 	zend_class_implements(base_ce, 1, interface_ce);
-	declare_flag(ZEND_STRL("retryable"));
-	declare_flag(ZEND_STRL("mayHaveHappened"));
+	zval initial;
+	ZVAL_FALSE(&initial);
+	declare(base_ce, ZEND_STRL("retryable"), &initial, MAY_BE_BOOL);
+	declare(base_ce, ZEND_STRL("mayHaveHappened"), &initial, MAY_BE_BOOL);
 
 	for (uint8_t kind = 1; class_name(kind); kind++) {
-		classes[kind] = register_leaf(class_name(kind));
+		classes[kind] = register_leaf(class_name(kind), kind == ERROR_KIND_SCHEMA_VIOLATION ? schema_methods : NULL);
 	}
-	encoding_ce = register_leaf("EncodingException");
-	type_ce = register_leaf("TypeException");
+	encoding_ce = register_leaf("EncodingException", NULL);
+	type_ce = register_leaf("TypeException", NULL);
+	ZVAL_EMPTY_ARRAY(&initial);
+	declare(SCHEMA_CE, ZEND_STRL("violations"), &initial, MAY_BE_ARRAY);
 }
 
-static void throw(zend_class_entry *ce, zend_string *message, bool retryable, bool may_have_happened)
+static zend_object *throw(zend_class_entry *ce, zend_string *message, bool retryable, bool may_have_happened)
 {
 	zend_object *exception = zend_throw_exception(ce, ZSTR_VAL(message), 0);
 	if (retryable) {
@@ -120,6 +139,33 @@ static void throw(zend_class_entry *ce, zend_string *message, bool retryable, bo
 		zend_update_property_bool(base_ce, exception, ZEND_STRL("mayHaveHappened"), true);
 	}
 	zend_string_release(message);
+	return exception;
+}
+
+/* The next part of what CoreError packs; returns what follows it. */
+static const uint8_t *add_part(zval *violation, const char *name, const uint8_t *part)
+{
+	uint16_t length;
+	memcpy(&length, part, sizeof(length));
+	add_assoc_stringl(violation, name, (const char *) part + sizeof(length), length);
+	return part + sizeof(length) + length;
+}
+
+static void add_violations(zend_object *exception, const CoreError *error)
+{
+	zval violations;
+	array_init(&violations);
+	const uint8_t *part = error->violations, *end = part + error->violations_len;
+	while (part < end) {
+		zval violation;
+		array_init(&violation);
+		part = add_part(&violation, "key", part);
+		part = add_part(&violation, "path", part);
+		part = add_part(&violation, "message", part);
+		add_next_index_zval(&violations, &violation);
+	}
+	zend_update_property(SCHEMA_CE, exception, ZEND_STRL("violations"), &violations);
+	zval_ptr_dtor(&violations);
 }
 
 void cfg_throw(const CoreError *error)
@@ -131,7 +177,10 @@ void cfg_throw(const CoreError *error)
 		zend_string_release(message);
 		message = told;
 	}
-	throw(class_of(error->kind), message, error->retryable, error->maybe_committed);
+	zend_object *exception = throw(class_of(error->kind), message, error->retryable, error->maybe_committed);
+	if (error->kind == ERROR_KIND_SCHEMA_VIOLATION) {
+		add_violations(exception, error);
+	}
 }
 
 static void throw_formatted(zend_class_entry *ce, bool retryable, const char *format, va_list arguments)

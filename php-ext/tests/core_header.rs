@@ -10,6 +10,7 @@ const UPDATE: &str = "CFGSTORE_UPDATE_HEADER";
 const SOURCES: [&str; 8] = [
     "src/abi/keyring.rs",
     "src/abi/lock.rs",
+    "src/abi/schema.rs",
     "src/abi/source.rs",
     "src/abi/transaction.rs",
     "src/abi/types.rs",

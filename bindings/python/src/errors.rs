@@ -39,6 +39,10 @@ fn doc(kind: ErrorKind) -> &'static str {
         ErrorKind::Canceled => "The call was ended from outside before it was done.",
         ErrorKind::Internal => "A fault in cfgstore. Please report it.",
         ErrorKind::Sealed => "A sealed value can't be opened, or one that is to be sealed can't be.",
+        ErrorKind::SchemaViolation => {
+            "A value violates its schema. violations: a tuple of (key, path, message), the first ones; the path is a JSON \
+             Pointer into the value."
+        }
     }
 }
 
@@ -79,6 +83,9 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
             let members = PyDict::new(py);
             if kind == ErrorKind::Conflict {
                 members.set_item("conflicts", PyTuple::empty(py))?;
+            }
+            if kind == ErrorKind::SchemaViolation {
+                members.set_item("violations", PyTuple::empty(py))?;
             }
             of_kind.push(make(py, kind.name(), doc(kind), bases, members)?.unbind());
         }
@@ -132,6 +139,19 @@ fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             .map(|conflict| Ok((value::key(py, &conflict.key)?, conflict.wanted, conflict.current)))
             .collect::<PyResult<_>>()?;
         exception.setattr("conflicts", PyTuple::new(py, conflicts)?)?;
+    }
+    if error.kind == ErrorKind::SchemaViolation {
+        let violations = error.violations.list.iter();
+        let violations: Vec<_> = violations
+            .map(|violation| {
+                Ok((
+                    value::key(py, &violation.key)?,
+                    &violation.path,
+                    &violation.message,
+                ))
+            })
+            .collect::<PyResult<_>>()?;
+        exception.setattr("violations", PyTuple::new(py, violations)?)?;
     }
     Ok(PyErr::from_value(exception))
 }

@@ -7,7 +7,7 @@ import cfgstore
 from support import PATIENCE, ServerProcess
 
 KINDS = """NotFound Conflict InvalidArgument TooLarge Unavailable Timeout Denied Compacted LockLost Exhausted Corrupt
-    NotSynced Unsupported Canceled Internal Sealed""".split()
+    NotSynced Unsupported Canceled Internal Sealed SchemaViolation""".split()
 
 
 class Errors(unittest.TestCase):

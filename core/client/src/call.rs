@@ -131,11 +131,13 @@ impl Client {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
                 Ok(Err(status)) => {
                     let failure = Failure::of(&status);
-                    let error = call.error(&connection, &failure);
+                    let read_elsewhere = failure.read_may_succeed_elsewhere();
+                    let mut error = call.error(&connection, &failure);
+                    error.violations = self.below_prefix(failure.violations);
                     let again = match failure.effect {
                         Effect::Refused => false,
                         Effect::NotDone => true,
-                        Effect::Unknown => !call.writes && failure.read_may_succeed_elsewhere(),
+                        Effect::Unknown => !call.writes && read_elsewhere,
                     };
                     if failure.broken || again {
                         self.connections().abandon(&connection);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::schemas::Violations;
+
 /// What went wrong, in the words that C, PHP and Python share. The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -38,6 +40,8 @@ pub enum ErrorKind {
     Internal = 15,
     /// A sealed value can't be opened, or one that is to be sealed can't be.
     Sealed = 16,
+    /// A value violates its schema.
+    SchemaViolation = 17,
 }
 
 impl ErrorKind {
@@ -59,6 +63,7 @@ impl ErrorKind {
         ErrorKind::Canceled,
         ErrorKind::Internal,
         ErrorKind::Sealed,
+        ErrorKind::SchemaViolation,
     ];
 
     /// The name, as it is written in this enum.
@@ -80,6 +85,7 @@ impl ErrorKind {
             ErrorKind::Canceled => "Canceled",
             ErrorKind::Internal => "Internal",
             ErrorKind::Sealed => "Sealed",
+            ErrorKind::SchemaViolation => "SchemaViolation",
         }
     }
 
@@ -122,6 +128,8 @@ pub struct Error {
     pub maybe_committed: bool,
     /// For [`ErrorKind::Conflict`]: the keys that were not at the wanted revision.
     pub conflicts: Vec<RevisionConflict>,
+    /// For [`ErrorKind::SchemaViolation`]: what is wrong, and with which value.
+    pub violations: Violations,
 }
 
 /// Result of a call.
@@ -135,6 +143,7 @@ impl Error {
             message: message.into(),
             maybe_committed: false,
             conflicts: Vec::new(),
+            violations: Violations::default(),
         }
     }
 
@@ -160,10 +169,8 @@ impl Error {
             described.join("; ")
         );
         Error {
-            kind: ErrorKind::Conflict,
-            message,
-            maybe_committed: false,
             conflicts,
+            ..Error::new(ErrorKind::Conflict, message)
         }
     }
 }

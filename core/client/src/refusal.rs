@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::connection::TransportError;
 use crate::error::ErrorKind;
+use crate::schemas::Violations;
 
 /// What a failure says about the write that met it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct Failure {
     pub text: String,
     /// The connection is of no more use.
     pub broken: bool,
+    /// What is wrong with a value that a schema refuses.
+    pub violations: Violations,
 }
 
 use Effect::{NotDone, Refused, Unknown};
@@ -143,12 +146,22 @@ impl Failure {
     pub fn of(status: &Status) -> Failure {
         // A status with a source was made on this side, from a broken transport; a server's has none.
         let Some(source) = status.source() else {
+            if let Some(violations) = Violations::of_status(status) {
+                return Failure {
+                    kind: ErrorKind::SchemaViolation,
+                    effect: Refused,
+                    text: status.message().to_owned(),
+                    broken: false,
+                    violations,
+                };
+            }
             let (kind, effect) = of_server(status.code(), status.message());
             return Failure {
                 kind,
                 effect,
                 text: status.message().to_owned(),
                 broken: false,
+                violations: Violations::default(),
             };
         };
         if let Some(error) = source.downcast_ref::<TransportError>() {
@@ -160,6 +173,7 @@ impl Failure {
             effect: Unknown,
             text,
             broken: true,
+            violations: Violations::default(),
         }
     }
 
@@ -169,6 +183,7 @@ impl Failure {
             effect: if error.sent { Unknown } else { NotDone },
             text: error.to_string(),
             broken: true,
+            violations: Violations::default(),
         }
     }
 
@@ -191,6 +206,7 @@ impl Failure {
             effect,
             text: text.to_owned(),
             broken: false,
+            violations: Violations::default(),
         }
     }
 }
@@ -207,6 +223,7 @@ pub(crate) fn advice(kind: ErrorKind) -> &'static str {
              etcd's; ask members of cfgstored, or a newer etcd"
         }
         ErrorKind::Corrupt => "; the cluster needs its operator",
+        ErrorKind::SchemaViolation => "; nothing was written: correct the value, or change the schema first",
         _ => "",
     }
 }

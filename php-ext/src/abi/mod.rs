@@ -5,6 +5,7 @@
 
 pub mod keyring;
 pub mod lock;
+pub mod schema;
 pub mod source;
 pub mod transaction;
 pub mod types;

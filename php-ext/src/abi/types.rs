@@ -8,6 +8,9 @@ use cfgstore_client::{Error, ErrorKind};
 /// Longest message of a [`CoreError`], in bytes; longer ones are cut at a character.
 pub const CORE_MESSAGE_BYTES: usize = 2000;
 
+/// Room for the violations in a [`CoreError`], in bytes.
+pub const CORE_VIOLATIONS_BYTES: usize = 4096;
+
 /// An agent not heard for so many milliseconds is taken for dead; it says that it lives each second.
 pub const CORE_SILENT_MS: u64 = 3_000;
 
@@ -62,6 +65,11 @@ pub struct CoreError {
     pub message_len: usize,
     /// UTF-8, not terminated.
     pub message: [u8; CORE_MESSAGE_BYTES],
+    /// Length of `violations`.
+    pub violations_len: usize,
+    /// What is wrong with a value that a schema refuses, as far as it fits: of each violation the key, the path and the message,
+    /// and of each of these two bytes of length, the machine's way round, and the bytes.
+    pub violations: [u8; CORE_VIOLATIONS_BYTES],
 }
 
 impl CoreError {
@@ -75,6 +83,35 @@ impl CoreError {
         self.maybe_committed = error.maybe_committed;
         self.message_len = length;
         self.message[..length].copy_from_slice(&error.message.as_bytes()[..length]);
+        self.violations_len = 0;
+        for violation in &error.violations.list {
+            let parts = [
+                &violation.key[..],
+                violation.path.as_bytes(),
+                violation.message.as_bytes(),
+            ];
+            if !self.add_violation(parts) {
+                break;
+            }
+        }
+    }
+
+    fn add_violation(&mut self, parts: [&[u8]; 3]) -> bool {
+        let mut packed = Vec::new();
+        for part in parts {
+            let Ok(length) = u16::try_from(part.len()) else {
+                return false;
+            };
+            packed.extend_from_slice(&length.to_ne_bytes());
+            packed.extend_from_slice(part);
+        }
+        let end = self.violations_len + packed.len();
+        let Some(room) = self.violations.get_mut(self.violations_len..end) else {
+            return false;
+        };
+        room.copy_from_slice(&packed);
+        self.violations_len = end;
+        true
     }
 }
 
@@ -120,7 +157,28 @@ mod tests {
             maybe_committed: false,
             message_len: 0,
             message: [0; CORE_MESSAGE_BYTES],
+            violations_len: 0,
+            violations: [0; CORE_VIOLATIONS_BYTES],
         }
+    }
+
+    #[test]
+    fn violations_are_packed_as_far_as_they_fit() {
+        let violation = |key: &str| cfgstore_client::Violation {
+            key: key.to_owned().into(),
+            path: "/a".to_owned(),
+            message: "is required".to_owned(),
+            pattern: String::new(),
+            schema_path: String::new(),
+        };
+        let mut refused = Error::new(ErrorKind::SchemaViolation, "x");
+        refused.violations.list = vec![violation("k"), violation(&"k".repeat(4_000)), violation("k")];
+        let mut filled = error();
+        filled.fill(&refused);
+        // The second one fits too, the third does not.
+        assert_eq!(filled.violations_len, (6 + 1 + 2 + 11) + (6 + 4_000 + 2 + 11));
+        assert_eq!(filled.violations[..2], 1_u16.to_ne_bytes());
+        assert_eq!(&filled.violations[3 + 2..7], b"/a");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::history::{HistoryChange, HistoryQuery};
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
 use crate::options::Options;
+use crate::schemas::{BoundSchema, Violations};
 use crate::status::{AgentStatus, Status};
 use crate::txn::{Txn, TxnOutcome};
 use crate::watch::WatchOptions;
@@ -103,6 +104,29 @@ impl Client {
     pub fn rollback(&self, range: &Range, revision: i64, dry_run: bool, comment: &str) -> Result<Applied> {
         self.driver
             .run(async |client| client.rollback(range, revision, dry_run, comment).await)
+    }
+
+    /// See [`crate::Client::bind_schema`].
+    pub fn bind_schema(&self, schema: &BoundSchema, dry_run: bool) -> Result<()> {
+        self.driver
+            .run(async |client| client.bind_schema(schema, dry_run).await)
+    }
+
+    /// See [`crate::Client::unbind_schema`].
+    pub fn unbind_schema(&self, pattern: &str) -> Result<()> {
+        self.driver
+            .run(async |client| client.unbind_schema(pattern).await)
+    }
+
+    /// See [`crate::Client::schemas`].
+    pub fn schemas(&self) -> Result<Vec<BoundSchema>> {
+        self.driver.run(async |client| client.schemas().await)
+    }
+
+    /// See [`crate::Client::check_value`].
+    pub fn check_value(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>) -> Result<Violations> {
+        self.driver
+            .run(async |client| client.check_value(key, value).await)
     }
 
     /// See [`crate::Client::status`].
