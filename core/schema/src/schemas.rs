@@ -114,6 +114,14 @@ impl Schemas {
         self.of(key).next().is_some()
     }
 
+    /// Whether the rules that hold for `key` are compiled; else judging does that too, and takes its time.
+    pub fn are_compiled_for(&self, key: &[u8]) -> bool {
+        self.of(key).all(|bound| match &bound.demand {
+            Demand::Sealed => true,
+            Demand::Schema(text) => text.compiled.get().is_some(),
+        })
+    }
+
     /// Why a put of `value` is refused, by each rule that refuses it; empty: it is not.
     pub fn judge(&self, key: &[u8], value: &[u8], steps: &mut Steps) -> Vec<Refusal> {
         let mut parsed = None;

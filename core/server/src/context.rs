@@ -2,18 +2,24 @@
 
 use cfgstore_proto::etcdserverpb::ResponseHeader;
 use cfgstore_replica::{Member, ProposeError};
-use cfgstore_store::{Alarm, AlarmChange, AlarmKind, Caller, CheckLimits, Command, Outcome, State};
+use cfgstore_store::{
+    Alarm, AlarmChange, AlarmKind, Caller, CheckLimits, Command, CommandError, Outcome, State,
+};
 use tokio::sync::Mutex;
 use tonic::Status;
 
 use crate::compactor::{self, AutoCompaction};
 use crate::config::Config;
 use crate::errors;
+use crate::judge::Judge;
 use crate::leader::LeaderLoss;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::stop::Stop;
 use crate::watch::Hub;
+
+/// How often a command is proposed that was judged by what has changed meanwhile.
+pub(crate) const PROPOSALS: usize = 10;
 
 /// What every service of one server shares.
 pub(crate) struct Context {
@@ -24,6 +30,7 @@ pub(crate) struct Context {
     pub leader_loss: LeaderLoss,
     pub notifier: Notifier,
     pub config: Config,
+    pub judge: Judge,
     /// Held by whoever compacts so that a write has room.
     pub making_room: Mutex<()>,
     pub cluster_id: u64,
@@ -48,6 +55,7 @@ impl Context {
             leader_loss: LeaderLoss::default(),
             notifier: Notifier::new(config.notify_secrets_dir.clone(), config.notify_give_up_after),
             config,
+            judge: Judge::default(),
             making_room: Mutex::new(()),
             cluster_id: status.cluster_id,
             member_id: status.member_id,
@@ -74,8 +82,30 @@ impl Context {
         self.header(self.member.state().revision())
     }
 
-    /// Checks `command`, has it committed and applied, and answers what became of it.
+    /// Checks `command`, has it judged by the schemas, committed and applied, and answers what became of it.
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Done, Status> {
+        let proposals = if command.has_puts() { PROPOSALS } else { 1 };
+        for _ in 1..proposals {
+            let judged = self.judge.judged(&self.member.state(), command.clone()).await?;
+            match self.propose_as_is(caller.clone(), judged).await? {
+                // The judgement was by others: this member has not applied the change of the schemas before it judged.
+                Err(CommandError::SchemasChanged { .. }) => {}
+                applied => return applied.map_err(errors::of_command),
+            }
+        }
+        // Never applied, so that the caller may try again.
+        let judged = self.judge.judged(&self.member.state(), command).await?;
+        self.propose_as_is(caller, judged)
+            .await?
+            .map_err(errors::of_command)
+    }
+
+    /// As [`propose`](Context::propose), without judging; the inner error is the store's.
+    pub async fn propose_as_is(
+        &self,
+        caller: Caller,
+        command: Command,
+    ) -> Result<Result<Done, CommandError>, Status> {
         let limits = CheckLimits {
             max_txn_ops: self.config.max_txn_ops,
         };
@@ -95,11 +125,10 @@ impl Context {
             .propose(caller, command)
             .await
             .map_err(|error| self.refusal(error))?;
-        let outcome = applied.result.map_err(errors::of_command)?;
-        Ok(Done {
+        Ok(applied.result.map(|outcome| Done {
             outcome,
             header: self.header_of_term(applied.revision, applied.term),
-        })
+        }))
     }
 
     /// Waits until this member has applied every write that was acknowledged anywhere before the call.

@@ -5,6 +5,8 @@ use cfgstore_replica::{MembershipError, ProposeError, ReadError};
 use cfgstore_store::CommandError;
 use tonic::{Code, Status};
 
+use crate::judge;
+
 /// Why the store refused a command or a read.
 pub(crate) fn of_command(error: CommandError) -> Status {
     use CommandError as E;
@@ -32,7 +34,7 @@ pub(crate) fn of_command(error: CommandError) -> Status {
         ),
         // What etcd has no word for.
         E::NotKept { .. } => return ours(Code::OutOfRange, &error),
-        E::SchemaViolation { .. } => return ours(Code::FailedPrecondition, &error),
+        E::SchemaViolation { report } => return judge::refusal_of(report),
         E::SchemasChanged { .. } | E::ValuesChanged => return ours(Code::Aborted, &error),
         E::RuleNotFound { .. } => return ours(Code::NotFound, &error),
         E::TooManyRules { .. } => return ours(Code::ResourceExhausted, &error),

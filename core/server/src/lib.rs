@@ -23,6 +23,7 @@ mod hold;
 mod hooks;
 mod http;
 mod inherited;
+mod judge;
 mod last_copy;
 mod leader;
 mod listen;

@@ -27,9 +27,9 @@ const MAX_REQUEST_BYTES: usize = (256 << 20) + (512 << 10);
 /// What members serve, by the beginning of the paths.
 const SERVICES: [&str; 7] = [
     "/cfgstore.v1.History/",
-    "/cfgstore.v1.Schemas/",
     "/cfgstore.v1.Notifications/",
     "/etcdserverpb.",
+    "/cfgstore.v1.Schemas/",
     "/v3lockpb.Lock/",
     "/v3electionpb.Election/",
     "/grpc.health.v1.Health/",
@@ -82,7 +82,7 @@ impl Proxy {
             Some(path) if SERVICES.iter().any(|service| path.path().starts_with(service)) => path,
             _ => {
                 let text = format!(
-                    "cfgstore agent: {} is not passed on, since an agent knows etcd's calls only; ask a member of cfgstored \
+                    "cfgstore agent: {} is not passed on, since this agent doesn't know the call; ask a member of cfgstored \
                      itself",
                     head.uri.path()
                 );

@@ -14,6 +14,7 @@ mod maintenance;
 mod notifications;
 mod observe;
 mod range_stream;
+mod schemas;
 mod snapshot;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use cfgstore_proto::cfgstore::v1::agent_server::AgentServer;
 use cfgstore_proto::cfgstore::v1::history_server::HistoryServer;
 use cfgstore_proto::cfgstore::v1::notifications_server::NotificationsServer;
+use cfgstore_proto::cfgstore::v1::schemas_server::SchemasServer;
 use cfgstore_proto::etcdserverpb::auth_server::AuthServer;
 use cfgstore_proto::etcdserverpb::cluster_server::ClusterServer;
 use cfgstore_proto::etcdserverpb::kv_server::KvServer;
@@ -74,6 +76,7 @@ pub(crate) fn routes(ctx: &Arc<Context>, mirror: &Mirror, local: bool) -> Routes
                 .max_decoding_message_size(limit),
         )
         .add_service(HealthServer::new(health::Health(ctx.clone())))
+        .add_service(SchemasServer::new(schemas::SchemaService(ctx.clone())).max_decoding_message_size(limit))
         .add_service(AgentServer::new(agent).max_decoding_message_size(limit));
     routes
         .routes()

@@ -116,6 +116,46 @@ fn start() -> (tempfile::TempDir, Process, Etcdctl, Etcdctl) {
 }
 
 #[test]
+fn a_schema_refuses_a_put() {
+    let (_dir, process, ctl, socket) = start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let schema = cfgstore_client::BoundSchema {
+            pattern: "db/*".to_owned(),
+            schema: r#"{"required": ["password"]}"#.into(),
+            sealed: false,
+        };
+        let client = crate::members::client(process.url());
+        client.bind_schema(&schema, false).await.unwrap();
+    });
+    for ctl in [&ctl, &socket] {
+        let told = ctl.fails(&["put", "db/a", r#"{"user": "x"}"#]);
+        assert!(told.contains("cfgstore: db/a: /password is required"), "{told}");
+    }
+    // The whole transaction.
+    let mut child = ctl
+        .command(&["txn"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"\nput free 1\nput db/a {}\n\n\n")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/password is required"));
+    assert_eq!(ctl.run(&["get", "", "--prefix"]), "");
+    assert_eq!(ctl.run(&["put", "db/a", r#"{"password": "x"}"#]), "OK");
+}
+
+#[test]
 fn put_get_del() {
     let (_dir, _process, ctl, _) = start();
     for (key, value) in [("app/a", "1"), ("app/b", "3"), ("app/c", "2"), ("other", "x")] {

@@ -24,6 +24,7 @@ mod mirror;
 mod others;
 mod remote;
 mod remote_trouble;
+mod schemas;
 mod streams;
 mod watch;
 mod watch_limits;

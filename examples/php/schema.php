@@ -1,0 +1,26 @@
+<?php
+// Schemas: what values may be. The servers refuse what violates one, whoever sends it: PHP, etcdctl, any other client.
+
+$config = new Cfgstore\Client(prefix: '/examples/');
+$config->bindSchema('database/*', [
+    'type' => 'object',
+    'required' => ['host', 'password'],
+    'properties' => [
+        'host' => ['type' => 'string'],
+        'port' => ['type' => 'integer', 'minimum' => 1, 'maximum' => 65535],
+        'password' => ['type' => 'string', 'minLength' => 8],
+    ],
+]);
+$config->put('database/main', ['host' => 'db1', 'port' => 5432, 'password' => 'correct horse']);
+
+try {
+    $config->put('database/main', ['host' => 'db2', 'port' => '5432']);
+    exit("a database without a password was accepted\n");
+} catch (Cfgstore\Exception\SchemaException $e) {
+    foreach ($e->violations() as $violation) {
+        echo "{$violation['key']}: {$violation['path']} {$violation['message']}\n";
+    }
+}
+echo $config->get('database/main')['host'], " is still the host\n";
+
+$config->unbindSchema('database/*');

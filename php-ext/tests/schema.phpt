@@ -1,0 +1,38 @@
+--TEST--
+A value that violates its schema is refused, and says where
+--FILE--
+<?php
+require __DIR__ . '/setup.inc';
+$client = client();
+$client->put('db/old', ['host' => 'db1']);
+$schema = ['type' => 'object', 'required' => ['password'], 'properties' => ['port' => ['type' => 'integer']]];
+echo failure(fn () => $client->bindSchema('db/*', $schema)), "\n";
+$client->delete('db/old');
+$client->bindSchema('db/*', $schema);
+try {
+    $client->put('db/main', ['port' => 'SECRET']);
+} catch (Cfgstore\Exception\SchemaException $e) {
+    echo json_encode($e->violations(), JSON_UNESCAPED_SLASHES), "\n";
+    check('it is certain, not retryable and quotes nothing', !$e->isRetryable() && !$e->mayHaveHappened()
+        && !str_contains($e->getMessage(), 'SECRET'));
+}
+echo failure(fn () => $client->transaction()->put('free', 1)->put('db/main', [])->commit()), "\n";
+check('nothing was written', $client->all() === []);
+$client->put('db/main', ['password' => 'x']);
+echo failure(fn () => $client->bindSchema('db/*', ['type' => 'strng'])), "\n";
+echo failure(fn () => $client->bindSchema('', [])), "\n";
+$client->unbindSchema('db/*');
+$client->put('db/main', 1);
+echo failure(fn () => $client->unbindSchema('db/*')), "\n";
+check('a new exception has no violations', (new Cfgstore\Exception\SchemaException)->violations() === []);
+?>
+--EXPECTF--
+SchemaException: bind schema of "/schema/db/*" failed at %s: cfgstore: /schema/db/old: /password is required (schema of /schema/db/*); nothing was written: correct the value, or change the schema first
+[{"key":"/schema/db/main","path":"/password","message":"is required"},{"key":"/schema/db/main","path":"/port","message":"must be an integer, but is a string"}]
+ok - it is certain, not retryable and quotes nothing
+SchemaException: transaction failed at %s: cfgstore: /schema/db/main: the value must be an object, but is an array (schema of /schema/db/*); nothing was written: correct the value, or change the schema first
+ok - nothing was written
+InvalidArgumentException: %sat "/type": this must be "null", "boolean",%s
+InvalidArgumentException: the key is empty; name at least one byte
+KeyNotFoundException: %sthere is no schema%s
+ok - a new exception has no violations
