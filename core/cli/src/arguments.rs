@@ -5,6 +5,7 @@ mod documents;
 mod keyring;
 mod notify;
 mod operate;
+mod schema;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use documents::{Apply, DocumentsCommand, Export};
 pub use keyring::KeyringCommand;
 pub use notify::{NotifyCommand, SetNotify};
 pub use operate::{AlarmCommand, EndpointCommand, LeaseCommand, MemberCommand, OperateCommand};
+pub use schema::SchemaCommand;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -118,6 +120,9 @@ pub enum Command {
     /// Have a webhook, Slack or people told when keys change
     #[command(subcommand)]
     Notify(NotifyCommand),
+    /// Say what values may be: JSON Schemas bound to keys
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     #[command(flatten)]
     Operate(OperateCommand),
 }

@@ -76,6 +76,15 @@ impl Failure {
         }
     }
 
+    /// For a value that was only looked at.
+    pub fn schema_violation(message: String) -> Failure {
+        Failure {
+            code: 2,
+            kind: ErrorKind::SchemaViolation.name(),
+            ..Failure::new(&message)
+        }
+    }
+
     /// For a lease that is not there.
     pub fn no_lease(message: String) -> Failure {
         Failure {
@@ -127,7 +136,7 @@ impl From<Error> for Failure {
         let code = match error.kind {
             _ if error.maybe_committed => 6,
             ErrorKind::NotFound => 1,
-            ErrorKind::InvalidArgument | ErrorKind::TooLarge => 2,
+            ErrorKind::InvalidArgument | ErrorKind::TooLarge | ErrorKind::SchemaViolation => 2,
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Exhausted | ErrorKind::NotSynced => 3,
             ErrorKind::Conflict => 4,
             ErrorKind::Denied => 5,

@@ -13,6 +13,7 @@ mod mirror;
 mod notify;
 mod operate;
 mod output;
+mod schema;
 mod signals;
 mod snapshot;
 mod sys;
@@ -49,6 +50,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
         Command::Migrate(migrate) => migrate::run(connection, &migrate, output).await,
         Command::Mirror(command) => mirror::run(connection, command, output).await,
         Command::Notify(command) => notify::run(&connect(connection)?, command, output).await,
+        Command::Schema(command) => schema::run(&connect(connection)?, command, output).await,
         Command::Operate(command) => operate::run(connection, command, output).await,
         Command::Status => {
             let status = connect_running(connection)?.status().await?;
