@@ -110,6 +110,13 @@ pub(crate) const NOTHING_SENT: &str = "cfgstore agent: nothing was sent: ";
 /// How a member begins to say that a key to be changed has been changed since the revision that the caller named.
 pub(crate) const CHANGED_SINCE: &str = "cfgstore: changed since revision ";
 
+/// How members begin to say that others were faster, each time they tried: certainly nothing was done.
+const OVERTAKEN: [&str; 3] = [
+    "cfgstore: the keys were changed by others ",
+    "cfgstore: the schemas have changed meanwhile",
+    "cfgstore: values under the pattern have changed meanwhile",
+];
+
 /// What a server's status means. Texts that are not in the table go by their code.
 fn of_server(code: Code, text: &str) -> (ErrorKind, Effect) {
     if let Some((_, kind, effect)) = TEXTS.iter().find(|(known, ..)| *known == text) {
@@ -117,6 +124,9 @@ fn of_server(code: Code, text: &str) -> (ErrorKind, Effect) {
     }
     if text.starts_with(NOTHING_SENT) {
         return (ErrorKind::Unavailable, NotDone);
+    }
+    if OVERTAKEN.iter().any(|overtaken| text.starts_with(overtaken)) {
+        return (ErrorKind::Conflict, Refused);
     }
     if text.starts_with(CHANGED_SINCE) {
         return (ErrorKind::Conflict, Refused);

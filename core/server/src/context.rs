@@ -84,32 +84,7 @@ impl Context {
 
     /// Checks `command`, has it judged by the schemas, committed and applied, and answers what became of it.
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Done, Status> {
-        let proposals = if command.has_puts() { PROPOSALS } else { 1 };
-        for _ in 1..proposals {
-            let judged = self.judge.judged(&self.member.state(), command.clone()).await?;
-            match self.propose_as_is(caller.clone(), judged).await? {
-                // The judgement was by others: this member has not applied the change of the schemas before it judged.
-                Err(CommandError::SchemasChanged { .. }) => {}
-                applied => return applied.map_err(errors::of_command),
-            }
-        }
-        // Never applied, so that the caller may try again.
-        let judged = self.judge.judged(&self.member.state(), command).await?;
-        self.propose_as_is(caller, judged)
-            .await?
-            .map_err(errors::of_command)
-    }
-
-    /// As [`propose`](Context::propose), without judging; the inner error is the store's.
-    pub async fn propose_as_is(
-        &self,
-        caller: Caller,
-        command: Command,
-    ) -> Result<Result<Done, CommandError>, Status> {
-        let limits = CheckLimits {
-            max_txn_ops: self.config.max_txn_ops,
-        };
-        self.propose_within(limits, caller, command).await
+        self.propose_within(self.limits(), caller, command).await
     }
 
     /// The same with other limits: for what this server has put together itself.
@@ -119,6 +94,36 @@ impl Context {
         caller: Caller,
         command: Command,
     ) -> Result<Done, Status> {
+        let proposals = if command.has_puts() { PROPOSALS } else { 1 };
+        for _ in 1..proposals {
+            let judged = self.judge.judged(&self.member.state(), command.clone()).await?;
+            match self.propose_as_is(limits, caller.clone(), judged).await? {
+                // The judgement was by others: this member has not applied the change of the schemas before it judged.
+                Err(CommandError::SchemasChanged { .. }) => {}
+                applied => return applied.map_err(errors::of_command),
+            }
+        }
+        // Never applied, so that the caller may try again.
+        let judged = self.judge.judged(&self.member.state(), command).await?;
+        self.propose_as_is(limits, caller, judged)
+            .await?
+            .map_err(errors::of_command)
+    }
+
+    /// The limits of what clients send.
+    pub fn limits(&self) -> CheckLimits {
+        CheckLimits {
+            max_txn_ops: self.config.max_txn_ops,
+        }
+    }
+
+    /// As [`propose_within`](Context::propose_within), without judging; the inner error is the store's.
+    pub async fn propose_as_is(
+        &self,
+        limits: CheckLimits,
+        caller: Caller,
+        command: Command,
+    ) -> Result<Result<Done, CommandError>, Status> {
         cfgstore_store::check(&command, &limits).map_err(errors::of_command)?;
         let applied = self
             .member

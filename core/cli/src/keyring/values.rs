@@ -142,6 +142,7 @@ async fn reseal_one(
         let options = PutOptions {
             if_revision: Some(kv.mod_revision),
             lease: kv.lease,
+            comment: "sealed with another key".to_owned(),
         };
         match client.put(&kv.key, sealed, &options).await {
             Ok(_) => {

@@ -44,7 +44,7 @@ impl SchemaService {
                 }),
                 checked_revision,
             });
-            match self.0.propose_as_is(caller.clone(), set).await? {
+            match self.0.propose_as_is(self.0.limits(), caller.clone(), set).await? {
                 Err(CommandError::ValuesChanged) => {}
                 applied => return applied.map(|_| ()).map_err(errors::of_command),
             }
@@ -59,7 +59,7 @@ impl schemas_server::Schemas for SchemaService {
         &self,
         request: Request<pb::BindSchemaRequest>,
     ) -> Result<Response<pb::BindSchemaResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let request = request.into_inner();
         let schema = request.schema.ok_or_else(|| invalid("no schema is given"))?;
         self.bind(caller, schema, request.dry_run).await?;
@@ -70,7 +70,7 @@ impl schemas_server::Schemas for SchemaService {
         &self,
         request: Request<pb::UnbindSchemaRequest>,
     ) -> Result<Response<pb::UnbindSchemaResponse>, Status> {
-        let caller = caller::of(request.metadata());
+        let caller = caller::of(&request);
         let pattern = pattern(&request.get_ref().pattern)?;
         let unset = Command::SetSchema(SetSchema {
             pattern: Bytes::copy_from_slice(pattern.as_str().as_bytes()),
