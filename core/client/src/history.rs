@@ -11,7 +11,7 @@ use crate::call::{Call, attempt, on};
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::error::Result;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, Span};
 use crate::kv::Range;
 use crate::watch::ChangeKind;
 
@@ -48,6 +48,22 @@ impl HistoryQuery {
             author: String::new(),
             newest_first: false,
             limit: 0,
+        }
+    }
+
+    pub(crate) fn to_wire(&self, span: &Span) -> pb::ChangesRequest {
+        pb::ChangesRequest {
+            key: span.key.clone(),
+            range_end: span.range_end.clone(),
+            from_revision: self.from_revision,
+            to_revision: self.to_revision,
+            from_time_unix_ms: self.from_time_unix_ms,
+            to_time_unix_ms: self.to_time_unix_ms,
+            author: self.author.clone(),
+            descending: self.newest_first,
+            limit: self.limit,
+            follow: false,
+            keys_only: false,
         }
     }
 }
@@ -123,7 +139,7 @@ pub struct Retention {
     pub max_age_secs: u64,
 }
 
-fn change_from_wire(keyspace: &Keyspace, change: pb::Change) -> HistoryChange {
+pub(crate) fn change_from_wire(keyspace: &Keyspace, change: pb::Change) -> HistoryChange {
     let author = change.author.clone().unwrap_or_default();
     HistoryChange {
         kind: match change.kind() {
@@ -150,19 +166,7 @@ impl Client {
     /// The kept changes that the query selects. Answers as a whole: for very many, limit it and go on from the last revision.
     pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryChange>> {
         let span = query.range.span(self.keyspace())?;
-        let request = pb::ChangesRequest {
-            key: span.key.clone(),
-            range_end: span.range_end.clone(),
-            from_revision: query.from_revision,
-            to_revision: query.to_revision,
-            from_time_unix_ms: query.from_time_unix_ms,
-            to_time_unix_ms: query.to_time_unix_ms,
-            author: query.author.clone(),
-            descending: query.newest_first,
-            limit: query.limit,
-            follow: false,
-            keys_only: false,
-        };
+        let request = query.to_wire(&span);
         let attempt = |connection: Connection| {
             let request = request.clone();
             async move {
