@@ -2,6 +2,7 @@
 
 mod backup;
 mod documents;
+mod history;
 mod keyring;
 mod notify;
 mod operate;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use backup::{Migrate, Restore, SnapshotCommand};
 pub use documents::{Apply, DocumentsCommand, Export};
+pub use history::{Diff, History, HistoryCommand, Keys, Log, RetentionCommand, Rollback};
 pub use keyring::KeyringCommand;
 pub use notify::{NotifyCommand, SetNotify};
 pub use operate::{AlarmCommand, EndpointCommand, LeaseCommand, MemberCommand, OperateCommand};
@@ -27,6 +29,8 @@ Examples:
   cfgctl watch --prefix '' --json                 print every change as it happens, one JSON object a line
   cfgctl apply -f config/ --prefix /shop/ --dry-run
                                                   show what a folder of files would change
+  cfgctl rollback --prefix /shop/ --to 41 --comment 'bad limits'
+                                                  make keys what they were at a revision
   cfgctl lock deploy --wait 30 -- ./deploy.sh     run a program while no other holds the lock
   cfgctl notify set ops --webhook https://ops.example.com/hook --secret env:CFGSTORE_SECRET_OPS --prefix app/
   cfgctl --endpoints http://a:2379,http://b:2379 status
@@ -44,7 +48,7 @@ Exit codes:
   2  the request makes no sense            6  it may or may not have been written: look before you repeat it
   3  no server reached, or no answer       7  the lock was not obtained, or was lost
   10 anything else
-`apply --dry-run` ends with 1 when something would be changed, as `diff` does.
+`diff`, `apply --dry-run` and `rollback --dry-run` end with 1 when something differs.
 `lock` with a command ends with the command's own exit code (128 + the signal, if one ended it).";
 
 /// Reads and changes a cfgstore (or an etcd).
@@ -102,6 +106,8 @@ pub enum Command {
     Keys(KeysCommand),
     #[command(flatten)]
     Documents(DocumentsCommand),
+    #[command(flatten)]
+    History(HistoryCommand),
     /// Keyrings, and the values that are sealed with them
     #[command(subcommand, name = "keys")]
     Keyring(KeyringCommand),
@@ -177,6 +183,9 @@ pub enum KeysCommand {
         /// Only if the key does not exist
         #[arg(long, conflicts_with = "if_revision")]
         if_absent: bool,
+        /// Why, for the history of the key
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+        comment: String,
     },
     /// Delete a key, and print the new revision
     Del {

@@ -1,6 +1,7 @@
 //! `cfgctl apply` and `cfgctl export`: a folder of files, and the keys they stand for.
 
 mod apply;
+mod difference;
 mod export;
 mod folder;
 mod names;
@@ -13,6 +14,8 @@ use cfgstore_client::Client;
 use crate::arguments::DocumentsCommand;
 use crate::failure::Failure;
 use crate::output::Output;
+pub use difference::{KeyDifference, counts};
+pub use show::{Style, shown};
 
 pub async fn run(
     client: &Client,

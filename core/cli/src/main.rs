@@ -5,6 +5,7 @@ mod documents;
 mod endpoint;
 mod endpoints;
 mod failure;
+mod history;
 mod keyring;
 mod lease;
 mod lock;
@@ -56,6 +57,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
             let status = connect_running(connection)?.status().await?;
             output.status(&status).map_err(Failure::from)
         }
+        Command::History(command) => return history::run(&connect(connection)?, command, output).await,
         Command::Documents(command) => {
             return documents::run(&connect_with_keyring(connection)?, command, output).await;
         }
@@ -102,6 +104,7 @@ async fn keys(client: &Client, command: KeysCommand, output: &mut Output) -> Res
             value,
             if_revision,
             if_absent,
+            comment,
         } => {
             let value = value::read(&value)?;
             let if_revision = if if_absent { Some(0) } else { if_revision };
@@ -111,6 +114,7 @@ async fn keys(client: &Client, command: KeysCommand, output: &mut Output) -> Res
                     value,
                     &PutOptions {
                         if_revision,
+                        comment,
                         ..PutOptions::default()
                     },
                 )

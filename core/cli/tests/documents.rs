@@ -283,3 +283,27 @@ fn an_etcd_takes_as_much_as_one_transaction_does() {
             .ends_with("revision 2: 128 added, 0 changed, 0 deleted\n")
     );
 }
+
+#[test]
+fn a_cfgstored_takes_a_whole_folder_as_one_revision_with_its_comment() {
+    let server = Server::cfgstored();
+    server.ok(&["put", "/shop/old", "1"]);
+    let files: Vec<(String, String)> = (0..300).map(|i| (format!("{i}.json"), i.to_string())).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&path[..], &text[..])).collect();
+    let config = folder(&server, "config", &files);
+    let apply = ["apply", "-f", &config, "--prefix", "/shop/", "--prune"];
+    let said = server.ok(&[&apply[..], &["--comment", "100 % größer"]].concat());
+    assert!(
+        said.ends_with("revision 3: 300 added, 0 changed, 1 deleted\n"),
+        "{said}"
+    );
+    let log = server.ok(&["log", "--prefix", "/shop/", "--json"]);
+    let changes: Vec<serde_json::Value> = log.lines().skip(1).map(json).collect();
+    assert_eq!(changes.len(), 301);
+    for change in changes {
+        assert_eq!(
+            (&change["revision"], &change["comment"], &change["author"]["name"]),
+            (&3.into(), &"100 % größer".into(), &"cfgctl".into())
+        );
+    }
+}

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use cfgstore_client::{Applied, Client, ErrorKind, KeyValue, RESERVED_PREFIX, Range, Txn};
-use cfgstore_documents::{Value, diff};
+use cfgstore_client::{Applied, Client, ErrorKind, KeyValue, Range, Txn};
+use cfgstore_documents::Value;
 use serde_json::json;
 
 use super::folder::{self, Folder};
 use super::show::Style;
+use super::{KeyDifference, counts};
 use crate::arguments::Apply;
 use crate::failure::Failure;
+use crate::history::check_prefix;
 use crate::output::Output;
-use crate::value::to_json;
 
 /// A key that differs from what the folder says.
 struct Change<'a> {
@@ -29,12 +30,8 @@ struct Plan<'a> {
 }
 
 pub async fn run(client: &Client, arguments: &Apply, output: &mut Output) -> Result<ExitCode, Failure> {
-    if arguments.prune && RESERVED_PREFIX.starts_with(arguments.prefix.as_bytes()) {
-        let own = String::from_utf8_lossy(RESERVED_PREFIX);
-        return Err(Failure::invalid(format!(
-            "--prune with the prefix {:?} would take in {own}, which is cfgstore's own; name a longer prefix",
-            arguments.prefix
-        )));
+    if arguments.prune {
+        check_prefix("--prune", &arguments.prefix)?;
     }
     let folder = folder::read(&arguments.folder)?;
     let stored = client.range(&Range::prefix(&arguments.prefix)).await?;
@@ -150,8 +147,17 @@ fn report(
     revision: i64,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let differences: Vec<KeyDifference> = plan
+        .changes
+        .iter()
+        .map(|change| KeyDifference {
+            key: change.key,
+            before: change.before.map(|kv| &kv.value[..]),
+            after: change.after.as_deref(),
+        })
+        .collect();
     if output.is_json() {
-        let changes: Vec<_> = plan.changes.iter().map(change_json).collect();
+        let changes: Vec<_> = differences.iter().map(KeyDifference::json).collect();
         let skipped: Vec<_> = folder
             .skipped
             .iter()
@@ -167,17 +173,10 @@ fn report(
         );
     }
     let style = Style::of_stdout();
-    let (mut added, mut changed, mut deleted) = (0, 0, 0);
-    for change in &plan.changes {
-        let before = change.before.map(|kv| &kv.value[..]);
-        match (before, &change.after) {
-            (None, _) => added += 1,
-            (_, Some(_)) => changed += 1,
-            (_, None) => deleted += 1,
-        }
-        style.change(output, change.key, before, change.after.as_deref())?;
+    for difference in &differences {
+        difference.show(&style, output)?;
     }
-    let counts = format!("{added} added, {changed} changed, {deleted} deleted");
+    let counts = counts(&differences);
     output.line(&match () {
         () if plan.changes.is_empty() => format!(
             "nothing differs: {} keys at revision {revision}",
@@ -187,26 +186,4 @@ fn report(
         () => format!("revision {revision}: {counts}"),
     })?;
     Ok(())
-}
-
-fn change_json(change: &Change) -> serde_json::Value {
-    let before = change.before.map(|kv| &kv.value[..]);
-    let after = change.after.as_deref();
-    let kind = match (before, after) {
-        (None, _) => "added",
-        (_, Some(_)) => "changed",
-        (_, None) => "deleted",
-    };
-    let documents = before
-        .zip(after)
-        .map(|(before, after)| (Value::of_stored(before), Value::of_stored(after)));
-    let paths: Vec<String> = match &documents {
-        Some((Ok(before), Ok(after))) => diff(before, after)
-            .into_iter()
-            .map(|difference| difference.path)
-            .collect(),
-        _ => Vec::new(),
-    };
-    let value = |bytes: Option<&[u8]>| bytes.map(|bytes| to_json(bytes).0);
-    json!({ "change": kind, "key": String::from_utf8_lossy(change.key), "before": value(before), "after": value(after), "paths": paths })
 }

@@ -61,6 +61,12 @@ impl Style {
         }
     }
 
+    /// One key whose value before is not known.
+    pub fn replaced(&self, output: &mut Output, key: &[u8], after: &[u8]) -> io::Result<()> {
+        let text = format!("{}: (no longer kept) → {}", to_line(key), shown_bytes(after));
+        self.line(output, "", '~', &text)
+    }
+
     fn paths(&self, output: &mut Output, key: &str, old: &Value, new: &Value) -> io::Result<()> {
         let differences = diff(old, new);
         if let [only] = &differences[..]
@@ -100,7 +106,8 @@ fn shown_bytes(bytes: &[u8]) -> String {
     Value::of_stored(bytes).map_or_else(|_| cut(&to_line(bytes)), |value| shown(&value))
 }
 
-fn shown(value: &Value) -> String {
+/// One line of a value; what is sealed is not shown.
+pub fn shown(value: &Value) -> String {
     if value.is_sealed() {
         "<sealed>".to_owned()
     } else {

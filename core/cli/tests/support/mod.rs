@@ -42,7 +42,12 @@ impl Server {
 
     /// A `cfgstored` that serves on TCP, as a member does.
     pub fn cfgstored() -> Server {
-        let (folder, endpoint) = (tempfile::tempdir().unwrap(), free_url());
+        Server::cfgstored_in(tempfile::tempdir().unwrap(), &free_url())
+    }
+
+    /// The same, with the data folder `store` in `folder`.
+    pub fn cfgstored_in(folder: TempDir, endpoint: &str) -> Server {
+        let endpoint = endpoint.to_owned();
         let mut command = cfgstored_on(&folder);
         command.args(["--listen-client-urls", &endpoint]);
         Server::start(command, folder, endpoint)
@@ -80,6 +85,14 @@ impl Server {
                 .success()
         });
         server
+    }
+
+    /// Ends a `cfgstored` hard, and starts it anew on the same data and address.
+    pub fn restart_cfgstored(&mut self) {
+        self.end();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let endpoint = self.endpoint.clone();
+        *self = Server::cfgstored_in(folder, &endpoint);
     }
 
     /// Debian's etcdctl on it.
@@ -140,10 +153,16 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
         // A cfgstored's mirror is outside its folder, where this link leads.
         if let Ok(mirror) = std::fs::read_link(self.folder.path().join("store/mirror")) {
             let _ = std::fs::remove_dir_all(mirror);

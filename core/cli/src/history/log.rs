@@ -1,0 +1,102 @@
+//! `cfgctl history` and `cfgctl log`: one change after the other.
+
+use cfgstore_client::{ChangeKind, Client, HistoryChange, HistoryQuery, Range};
+use serde_json::json;
+
+use super::time::{Since, utc};
+use super::{author_text, present_revision, range};
+use crate::arguments::{History, Log};
+use crate::documents::{KeyDifference, Style};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::value::to_line;
+
+pub async fn history(client: &Client, arguments: &History, output: &mut Output) -> Result<(), Failure> {
+    let mut query = HistoryQuery {
+        author: arguments.author.clone(),
+        newest_first: true,
+        limit: arguments.limit.unwrap_or(0),
+        ..HistoryQuery::of(range(&arguments.keys))
+    };
+    match arguments.since {
+        Some(Since::Revision(revision)) => query.from_revision = revision,
+        Some(Since::Time(time)) => query.from_time_unix_ms = time.0,
+        None => {}
+    }
+    print_all(&client.history(&query).await?, output)
+}
+
+pub async fn log(client: &Client, arguments: &Log, output: &mut Output) -> Result<(), Failure> {
+    let mut query = HistoryQuery {
+        author: arguments.author.clone(),
+        from_time_unix_ms: arguments.from.map_or(0, |time| time.0),
+        to_time_unix_ms: arguments.to.map_or(0, |time| time.0),
+        ..HistoryQuery::of(Range::prefix(&arguments.prefix))
+    };
+    if !arguments.follow {
+        return print_all(&client.history(&query).await?, output);
+    }
+    // What is kept is read first: a stream refuses to begin where some of the history is gone.
+    let present = present_revision(client).await?;
+    query.to_revision = present;
+    print_all(&client.history(&query).await?, output)?;
+    (query.from_revision, query.to_revision) = (present + 1, 0);
+    let mut follower = client.follow(&query)?;
+    loop {
+        print_all(&follower.next().await?, output)?;
+    }
+}
+
+fn print_all(changes: &[HistoryChange], output: &mut Output) -> Result<(), Failure> {
+    let style = Style::of_stdout();
+    for change in changes {
+        print(change, &style, output)?;
+    }
+    Ok(())
+}
+
+fn print(change: &HistoryChange, style: &Style, output: &mut Output) -> Result<(), Failure> {
+    let before = change.previous_value.as_deref();
+    let after = (change.kind == ChangeKind::Put).then_some(&change.value[..]);
+    let difference = KeyDifference {
+        key: &change.key,
+        before,
+        after,
+    };
+    // What there was before a creation is known: nothing.
+    let before_is_known = before.is_some() || change.version == 1;
+    let author = &change.author;
+    if output.is_json() {
+        let mut json = difference.json();
+        json["change"] = if after.is_some() { "put" } else { "delete" }.into();
+        json["before_is_known"] = before_is_known.into();
+        json["revision"] = change.revision.into();
+        json["previous_revision"] = change.previous_revision.into();
+        json["version"] = change.version.into();
+        json["time"] = utc(change.time_unix_ms).into();
+        json["time_unix_ms"] = change.time_unix_ms.into();
+        json["author"] =
+            json!({ "name": author.name(), "verified": !author.user.is_empty(), "address": author.address });
+        json["comment"] = change.comment.as_str().into();
+        output.json(&json)?;
+        return Ok(());
+    }
+    let mut head = format!(
+        "revision {}  {}  {}",
+        change.revision,
+        utc(change.time_unix_ms),
+        author_text(author)
+    );
+    for part in [&author.address, &change.comment] {
+        if !part.is_empty() {
+            head += &format!("  {}", part.escape_debug());
+        }
+    }
+    output.line(&head)?;
+    match after {
+        _ if before_is_known => difference.show(style, output)?,
+        Some(after) => style.replaced(output, &change.key, after)?,
+        None => output.line(&format!("- {}", to_line(&change.key)))?,
+    }
+    Ok(())
+}
