@@ -75,7 +75,8 @@ impl<'a> WriteSet<'a> {
         if self.puts.len() < other.puts.len() {
             std::mem::swap(&mut self.puts, &mut other.puts);
         }
-        self.puts.append(&mut other.puts);
+        // Not `append`, which builds the whole set anew: a list of puts is added one by one.
+        self.puts.extend(other.puts);
         for (start, end) in other.deletes.0 {
             self.deletes.insert(start, end);
         }
