@@ -10,6 +10,7 @@ mod etcdctl;
 mod gateway;
 mod gateway_etcd;
 mod hash_kv;
+mod history;
 mod http;
 mod http_client;
 mod kv;

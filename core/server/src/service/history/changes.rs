@@ -37,13 +37,14 @@ pub(super) fn stream(ctx: Arc<Context>, request: pb::ChangesRequest) -> Result<C
     if !request.follow {
         return Ok(kept(state, request).boxed());
     }
-    let keys = KeyRange::new(&request.key, &request.range_end);
-    let kept_from = state.kept_from(keys);
-    if request.from_revision > 0 && request.from_revision <= kept_from.min(state.revision()) {
-        return Err(errors::of_command(cfgstore_store::CommandError::NotKept {
-            requested: request.from_revision,
-            kept_from: kept_from + 1,
-        }));
+    if request.from_revision > 0 {
+        let gone_upto = last_forgotten(&state, &request);
+        if request.from_revision <= gone_upto.min(state.revision()) {
+            return Err(errors::of_command(cfgstore_store::CommandError::NotKept {
+                requested: request.from_revision,
+                kept_from: gone_upto + 1,
+            }));
+        }
     }
     let next_revision = match request.from_revision {
         0 => state.revision() + 1,
@@ -64,6 +65,25 @@ pub(super) fn stream(ctx: Arc<Context>, request: pb::ChangesRequest) -> Result<C
         Some((answer, rest))
     })
     .boxed())
+}
+
+/// The last revision whose changes may not all be kept, of those that are asked for: of whole keys the floor tells, of other
+/// keys their oldest kept change, by naming one before it.
+fn last_forgotten(state: &State, request: &pb::ChangesRequest) -> i64 {
+    let keys = KeyRange::new(&request.key, &request.range_end);
+    let since = ChangeFilter {
+        keys,
+        from_revision: request.from_revision,
+        to_revision: 0,
+        from_time_unix_ms: 0,
+        to_time_unix_ms: 0,
+        author: "",
+    };
+    state
+        .logged_changes(since, false)
+        .filter(|change| change.previous_revision() > 0 && state.change_before(change).is_none())
+        .map(cfgstore_store::LoggedChange::previous_revision)
+        .fold(state.kept_from(keys), i64::max)
 }
 
 /// The changes in one state. Collected on another thread: a query may look at every change there is.
