@@ -9,6 +9,7 @@ mod time;
 use std::process::ExitCode;
 
 use cfgstore_client::{Author, Client, RESERVED_PREFIX, Range};
+use serde::Serialize;
 
 use crate::arguments::{HistoryCommand, Keys};
 use crate::failure::Failure;
@@ -47,6 +48,24 @@ fn author_text(author: &Author) -> String {
         "" => "unknown".to_owned(),
         name if author.user.is_empty() => format!("{} (unverified)", name.escape_debug()),
         name => name.escape_debug().to_string(),
+    }
+}
+
+/// For machines.
+#[derive(Serialize)]
+struct JsonAuthor<'a> {
+    name: &'a str,
+    verified: bool,
+    address: &'a str,
+}
+
+impl<'a> From<&'a Author> for JsonAuthor<'a> {
+    fn from(author: &'a Author) -> JsonAuthor<'a> {
+        JsonAuthor {
+            name: author.name(),
+            verified: !author.user.is_empty(),
+            address: &author.address,
+        }
     }
 }
 

@@ -150,6 +150,11 @@ fn diff_and_blame_compare_revisions() {
         "/shop/db",
         "{\"port\":5433,\"host\":\"db2\",\"pool\":{\"max\":[8,9]}}",
     ]);
+    let said = server.ok(&["history", "/shop/db", "--limit", "1", "--json"]);
+    assert!(
+        said.contains(r#""after":{"port":5433,"host":"db2","#),
+        "as it is stored: {said}"
+    );
     assert_eq!(
         steady(&server.ok(&["blame", "/shop/db"])),
         "8  TIME  cfgctl (unverified)  port: 5433\n\

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use cfgstore_client::{Applied, Client, ErrorKind, KeyValue, Range, Txn};
 use cfgstore_documents::Value;
-use serde_json::json;
+use serde::Serialize;
 
 use super::folder::{self, Folder};
 use super::show::Style;
-use super::{KeyDifference, counts};
+use super::{JsonDifference, KeyDifference, counts};
 use crate::arguments::Apply;
 use crate::failure::Failure;
 use crate::history::check_prefix;
@@ -27,6 +27,15 @@ struct Change<'a> {
 struct Plan<'a> {
     wanted: BTreeMap<&'a [u8], Bytes>,
     changes: Vec<Change<'a>>,
+}
+
+/// For machines.
+#[derive(Serialize)]
+struct Report {
+    revision: i64,
+    dry_run: bool,
+    changes: Vec<JsonDifference>,
+    skipped: Vec<String>,
 }
 
 pub async fn run(client: &Client, arguments: &Apply, output: &mut Output) -> Result<ExitCode, Failure> {
@@ -157,13 +166,13 @@ fn report(
         })
         .collect();
     if output.is_json() {
-        let changes: Vec<_> = differences.iter().map(KeyDifference::json).collect();
-        let skipped: Vec<_> = folder
-            .skipped
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect();
-        output.json(&json!({ "revision": revision, "dry_run": arguments.dry_run, "changes": changes, "skipped": skipped }))?;
+        let skipped = folder.skipped.iter();
+        output.json(&Report {
+            revision,
+            dry_run: arguments.dry_run,
+            changes: differences.iter().map(KeyDifference::json).collect(),
+            skipped: skipped.map(|file| file.display().to_string()).collect(),
+        })?;
         return Ok(());
     }
     for file in &folder.skipped {

@@ -3,7 +3,8 @@
 use std::io;
 
 use cfgstore_documents::{Value, diff};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::show::Style;
 use crate::output::Output;
@@ -41,22 +42,32 @@ impl KeyDifference<'_> {
         style.change(output, self.key, self.before, self.after)
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> JsonDifference {
         let documents = self.documents();
-        let paths: Vec<String> = documents
+        let paths = documents
             .iter()
             .flat_map(|(before, after)| diff(before, after))
             .map(|difference| difference.path)
             .collect();
         let value = |bytes: Option<&[u8]>| bytes.map(|bytes| to_json(bytes).0);
-        json!({
-            "change": self.kind(),
-            "key": String::from_utf8_lossy(self.key),
-            "before": value(self.before),
-            "after": value(self.after),
-            "paths": paths,
-        })
+        JsonDifference {
+            change: self.kind(),
+            key: String::from_utf8_lossy(self.key).into_owned(),
+            before: value(self.before),
+            after: value(self.after),
+            paths,
+        }
     }
+}
+
+/// For machines. Values stand as they are stored, in their order and with their digits.
+#[derive(Serialize)]
+pub struct JsonDifference {
+    pub change: &'static str,
+    pub key: String,
+    pub before: Option<Box<RawValue>>,
+    pub after: Option<Box<RawValue>>,
+    pub paths: Vec<String>,
 }
 
 /// How many of each kind.

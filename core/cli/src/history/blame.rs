@@ -1,14 +1,14 @@
 //! `cfgctl blame`: which change each value of a document comes from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use cfgstore_client::{ChangeKind, Client, HistoryChange, HistoryQuery, Range};
 use cfgstore_documents::{Value, leaves};
-use serde_json::json;
-use serde_json::value::to_raw_value;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::author_text;
 use super::time::utc;
+use super::{JsonAuthor, author_text};
 use crate::documents::shown;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -16,6 +16,22 @@ use crate::value::{to_json, to_line};
 
 /// A leaf and the change it comes from; `None`: one that is no longer kept.
 type Blamed<'a> = (String, &'a Value, Option<&'a HistoryChange>);
+
+/// For machines; `change` is null where it is no longer kept.
+#[derive(Serialize)]
+struct JsonLeaf<'a> {
+    path: String,
+    value: Box<RawValue>,
+    change: Option<JsonOrigin<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonOrigin<'a> {
+    revision: i64,
+    time: String,
+    author: JsonAuthor<'a>,
+    comment: &'a str,
+}
 
 pub async fn run(client: &Client, key: &str, output: &mut Output) -> Result<(), Failure> {
     let query = HistoryQuery {
@@ -107,25 +123,16 @@ fn print(blamed: &[Blamed], output: &mut Output) -> Result<(), Failure> {
 }
 
 fn print_json(blamed: &[Blamed], output: &mut Output) -> Result<(), Failure> {
-    let entry = |(path, leaf, change): &Blamed| {
-        let mut entry = BTreeMap::from([
-            ("path", to_raw_value(path)),
-            ("value", Ok(to_json(leaf.to_json().as_bytes()).0)),
-        ]);
-        if let Some(change) = change {
-            let author = &change.author;
-            let author = json!({ "name": author.name(), "verified": !author.user.is_empty(), "address": author.address });
-            entry.insert("revision", to_raw_value(&change.revision));
-            entry.insert("time", to_raw_value(&utc(change.time_unix_ms)));
-            entry.insert("author", to_raw_value(&author));
-            entry.insert("comment", to_raw_value(&change.comment));
-        }
-        let entry = entry
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.ok()?)));
-        entry.collect::<BTreeMap<_, _>>()
-    };
-    let entries: Vec<_> = blamed.iter().map(entry).collect();
-    output.json(&entries)?;
+    let entries = blamed.iter().map(|(path, leaf, change)| JsonLeaf {
+        path: path.clone(),
+        value: to_json(leaf.to_json().as_bytes()).0,
+        change: change.map(|change| JsonOrigin {
+            revision: change.revision,
+            time: utc(change.time_unix_ms),
+            author: (&change.author).into(),
+            comment: &change.comment,
+        }),
+    });
+    output.json(&entries.collect::<Vec<_>>())?;
     Ok(())
 }

@@ -5,13 +5,29 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use cfgstore_client::{Client, KeyAt};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{check_prefix, present_revision, range};
 use crate::arguments::{Diff, Rollback};
-use crate::documents::{KeyDifference, Style, counts};
+use crate::documents::{JsonDifference, KeyDifference, Style, counts};
 use crate::failure::Failure;
 use crate::output::Output;
+
+/// For machines.
+#[derive(Serialize)]
+struct Compared {
+    from: i64,
+    to: i64,
+    changes: Vec<JsonDifference>,
+}
+
+/// For machines.
+#[derive(Serialize)]
+struct RolledBack {
+    revision: i64,
+    dry_run: bool,
+    changes: Vec<JsonDifference>,
+}
 
 pub async fn diff(client: &Client, arguments: &Diff, output: &mut Output) -> Result<ExitCode, Failure> {
     let range = range(&arguments.keys);
@@ -23,8 +39,11 @@ pub async fn diff(client: &Client, arguments: &Diff, output: &mut Output) -> Res
     let after = client.keys_at(&range, to).await?;
     let differences = differences(&before, &after);
     if output.is_json() {
-        let changes: Vec<_> = differences.iter().map(KeyDifference::json).collect();
-        output.json(&json!({ "from": arguments.from, "to": to, "changes": changes }))?;
+        output.json(&Compared {
+            from: arguments.from,
+            to,
+            changes: differences.iter().map(KeyDifference::json).collect(),
+        })?;
     } else {
         let style = Style::of_stdout();
         for difference in &differences {
@@ -82,8 +101,11 @@ pub async fn rollback(
         })
         .collect();
     if output.is_json() {
-        let changes: Vec<_> = differences.iter().map(KeyDifference::json).collect();
-        output.json(&json!({ "revision": done.revision, "dry_run": dry_run, "changes": changes }))?;
+        output.json(&RolledBack {
+            revision: done.revision,
+            dry_run: *dry_run,
+            changes: differences.iter().map(KeyDifference::json).collect(),
+        })?;
     } else {
         let style = Style::of_stdout();
         for difference in &differences {

@@ -1,15 +1,30 @@
 //! `cfgctl history` and `cfgctl log`: one change after the other.
 
 use cfgstore_client::{ChangeKind, Client, HistoryChange, HistoryQuery, Range};
-use serde_json::json;
+use serde::Serialize;
 
 use super::time::{Since, utc};
-use super::{author_text, present_revision, range};
+use super::{JsonAuthor, author_text, present_revision, range};
 use crate::arguments::{History, Log};
-use crate::documents::{KeyDifference, Style};
+use crate::documents::{JsonDifference, KeyDifference, Style};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::value::to_line;
+
+/// For machines.
+#[derive(Serialize)]
+struct JsonChange<'a> {
+    #[serde(flatten)]
+    difference: JsonDifference,
+    before_is_known: bool,
+    revision: i64,
+    previous_revision: i64,
+    version: i64,
+    time: String,
+    time_unix_ms: i64,
+    author: JsonAuthor<'a>,
+    comment: &'a str,
+}
 
 pub async fn history(client: &Client, arguments: &History, output: &mut Output) -> Result<(), Failure> {
     let mut query = HistoryQuery {
@@ -67,18 +82,21 @@ fn print(change: &HistoryChange, style: &Style, output: &mut Output) -> Result<(
     let before_is_known = before.is_some() || change.version == 1;
     let author = &change.author;
     if output.is_json() {
-        let mut json = difference.json();
-        json["change"] = if after.is_some() { "put" } else { "delete" }.into();
-        json["before_is_known"] = before_is_known.into();
-        json["revision"] = change.revision.into();
-        json["previous_revision"] = change.previous_revision.into();
-        json["version"] = change.version.into();
-        json["time"] = utc(change.time_unix_ms).into();
-        json["time_unix_ms"] = change.time_unix_ms.into();
-        json["author"] =
-            json!({ "name": author.name(), "verified": !author.user.is_empty(), "address": author.address });
-        json["comment"] = change.comment.as_str().into();
-        output.json(&json)?;
+        let kind = if after.is_some() { "put" } else { "delete" };
+        output.json(&JsonChange {
+            difference: JsonDifference {
+                change: kind,
+                ..difference.json()
+            },
+            before_is_known,
+            revision: change.revision,
+            previous_revision: change.previous_revision,
+            version: change.version,
+            time: utc(change.time_unix_ms),
+            time_unix_ms: change.time_unix_ms,
+            author: author.into(),
+            comment: &change.comment,
+        })?;
         return Ok(());
     }
     let mut head = format!(
