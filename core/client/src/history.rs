@@ -10,7 +10,7 @@ use crate::apply::{Applied, applied, commented};
 use crate::call::{Call, attempt, on};
 use crate::client::Client;
 use crate::connection::Connection;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keyspace::{Keyspace, Span};
 use crate::kv::Range;
 use crate::watch::ChangeKind;
@@ -83,13 +83,15 @@ pub struct HistoryChange {
     pub author: Author,
     /// Why, in the author's words; may be empty.
     pub comment: String,
-    /// The value put; empty if it was deleted.
+    /// The value put, opened if it was sealed; empty if it was deleted.
     pub value: Bytes,
+    /// Why a sealed value could not be opened; then `value` is what is stored. `None`: there is nothing wrong.
+    pub unopened: Option<Box<Error>>,
     /// Number of the value since the key was created; 0 if it was deleted.
     pub version: i64,
     /// The revision of the key's change before; 0: there was none.
     pub previous_revision: i64,
-    /// The value before; `None` if there was none, or it is no longer kept.
+    /// The value before; `None` if there was none, it is no longer kept, or it is sealed and could not be opened.
     pub previous_value: Option<Bytes>,
 }
 
@@ -141,6 +143,15 @@ pub struct Retention {
 
 pub(crate) fn change_from_wire(keyspace: &Keyspace, change: pb::Change) -> HistoryChange {
     let author = change.author.clone().unwrap_or_default();
+    let open = |value: &Bytes| keyspace.open(&change.key, value.clone());
+    let (value, unopened) = match change.kind() {
+        pb::change::Kind::Put => open(&change.value),
+        pb::change::Kind::Delete => (Bytes::new(), None),
+    };
+    let previous_value = match change.has_previous_value.then(|| open(&change.previous_value)) {
+        Some((value, None)) => Some(value),
+        _ => None,
+    };
     HistoryChange {
         kind: match change.kind() {
             pb::change::Kind::Put => ChangeKind::Put,
@@ -155,10 +166,11 @@ pub(crate) fn change_from_wire(keyspace: &Keyspace, change: pb::Change) -> Histo
             address: author.address,
         },
         comment: change.comment,
-        value: change.value,
+        value,
+        unopened,
         version: change.version,
         previous_revision: change.previous_revision,
-        previous_value: change.has_previous_value.then_some(change.previous_value),
+        previous_value,
     }
 }
 
@@ -188,7 +200,7 @@ impl Client {
     }
 
     /// The keys of a range as they were at a revision, in order. Keys that a lease held are left out. Fails with
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the history does not go back that far.
+    /// [`Compacted`](crate::ErrorKind::Compacted) if the history does not go back that far.
     pub async fn keys_at(&self, range: &Range, revision: i64) -> Result<Vec<KeyAt>> {
         let span = range.span(self.keyspace())?;
         let request = pb::AtRequest {

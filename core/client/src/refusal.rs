@@ -110,6 +110,9 @@ pub(crate) const NOTHING_SENT: &str = "cfgstore agent: nothing was sent: ";
 /// How a member begins to say that a key to be changed has been changed since the revision that the caller named.
 pub(crate) const CHANGED_SINCE: &str = "cfgstore: changed since revision ";
 
+/// How a member begins to say that its history does not go back to the revision that the caller named.
+const NOT_KEPT: &str = "cfgstore: what was there at revision ";
+
 /// How members begin to say that others were faster, each time they tried: certainly nothing was done.
 const OVERTAKEN: [&str; 3] = [
     "cfgstore: the keys were changed by others ",
@@ -130,6 +133,9 @@ fn of_server(code: Code, text: &str) -> (ErrorKind, Effect) {
     }
     if text.starts_with(CHANGED_SINCE) {
         return (ErrorKind::Conflict, Refused);
+    }
+    if text.starts_with(NOT_KEPT) {
+        return (ErrorKind::Compacted, Refused);
     }
     // The transport's own limit on a message, in the words of grpc-go and of tonic.
     if text.contains("message larger than max") || text.contains("message length too large") {
@@ -285,6 +291,13 @@ mod tests {
                 "cfgstore: changed since revision 7: key \"a\""
             ),
             (ErrorKind::Conflict, Refused)
+        );
+        assert_eq!(
+            of(
+                Code::OutOfRange,
+                "cfgstore: what was there at revision 3 is no longer kept; the history is whole from revision 7 on"
+            ),
+            (ErrorKind::Compacted, Refused)
         );
         let larger = "grpc: received message larger than max (2100000 vs. 2097152)";
         assert_eq!(
