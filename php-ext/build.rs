@@ -7,10 +7,11 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-const C_FILES: [&str; 19] = [
+const C_FILES: [&str; 20] = [
     "client.c",
     "client_array.c",
     "client_calls.c",
+    "client_history.c",
     "client_typed.c",
     "decode.c",
     "encode.c",

@@ -157,7 +157,7 @@ namespace Cfgstore {
         public function all(string $prefix = ''): array {}
 
         /**
-         * A key with its value and revisions.
+         * A key with its value and revisions. Who wrote it, when and why is not on this host: `history($key, limit: 1)` asks.
          *
          * @throws Exception\ExceptionInterface  As get().
          */
@@ -183,6 +183,7 @@ namespace Cfgstore {
          * @param mixed    $value      Arrays, scalars, null, and objects: JsonSerializable ones by their own account, others by
          *                             their public properties. At most 512 levels deep.
          * @param int|null $ifRevision Only if the key's last change was in this revision; 0: only if the key does not exist.
+         * @param string   $comment    Why, for the history: one line of UTF-8, at most 1,024 bytes. An etcd ignores it.
          *
          * @return int The revision of the write.
          *
@@ -198,7 +199,7 @@ namespace Cfgstore {
          * @throws Exception\AccessDeniedException      This process may not use the socket.
          * @throws Exception\ExhaustedException         The store's quota (2 GiB, history included) or the disk is full.
          */
-        public function put(string $key, mixed $value, ?int $ifRevision = null): int {}
+        public function put(string $key, mixed $value, ?int $ifRevision = null, string $comment = ''): int {}
 
         /**
          * Writes bytes as they are.
@@ -207,7 +208,7 @@ namespace Cfgstore {
          *
          * @throws Exception\ExceptionInterface  As put().
          */
-        public function putBytes(string $key, string $bytes, ?int $ifRevision = null): int {}
+        public function putBytes(string $key, string $bytes, ?int $ifRevision = null, string $comment = ''): int {}
 
         /**
          * Deletes a key. That it does not exist is no failure, unless $ifRevision says otherwise.
@@ -238,6 +239,40 @@ namespace Cfgstore {
          * @throws Exception\ExceptionInterface    As put().
          */
         public function unbindSchema(string $pattern): void {}
+
+        /**
+         * The changes of a key that are kept, the newest first. By default those are its last 100, as far as the changes of all
+         * keys fit into 64 MiB; see docs/history.md. Asks the store; one without a history of its own, as an etcd, has none.
+         *
+         * @param string $key    Also one that does not exist any more.
+         * @param int    $limit  At most so many; 0: all.
+         * @param bool   $prefix Of all keys that begin with $key, which may then be empty.
+         *
+         * @return list<HistoryEntry> Empty if the key never was, or nothing of it is kept.
+         *
+         * @throws Exception\UnsupportedException       The members are an etcd's.
+         * @throws Exception\InvalidArgumentException   The key is empty, or the limit negative.
+         * @throws Exception\UnavailableException       Nobody could be reached, or started.
+         * @throws Exception\TimeoutException           No answer in time.
+         */
+        public function history(string $key, int $limit = 0, bool $prefix = false): array {}
+
+        /**
+         * Makes a key what it was at a revision, as a new change: a key that was not there is deleted. Nothing is written if it
+         * is so already. Reads of this request that follow see it.
+         *
+         * @param int    $revision Any revision of the store, not only one that changed the key.
+         * @param string $comment  As in put().
+         * @param bool   $prefix   All keys that begin with $key, which may then be empty, together and in one revision; those that
+         *                         came since are deleted.
+         *
+         * @return int The revision made, or the present one if there was nothing to do.
+         *
+         * @throws Exception\CompactedException    What was there is no longer kept; the message says from which revision on it is.
+         * @throws Exception\UnsupportedException  The members are an etcd's.
+         * @throws Exception\ExceptionInterface    As put().
+         */
+        public function rollback(string $key, int $revision, string $comment = '', bool $prefix = false): int {}
 
         /**
          * Every change of the keys that begin with $prefix, in order, without a gap or a duplicate, also while the agent
@@ -388,6 +423,37 @@ namespace Cfgstore {
     }
 
     /**
+     * One change of one key, as the store remembers it.
+     */
+    final class HistoryEntry
+    {
+        public readonly ChangeType $type;
+        /** Without the client's prefix. */
+        public readonly string $key;
+        /** The value put; null for a delete. Not initialised if $error is set. */
+        public readonly mixed $value;
+        /** The value before; null if there was none, or if it is no longer kept, or sealed with a key that is not known. */
+        public readonly mixed $previous;
+        public readonly int $revision;
+        /** Why the value, which is sealed, can't be opened; null: nothing is wrong. */
+        public readonly ?Exception\SealedException $error;
+        /** When, in seconds since 1970, to the millisecond; never less than that of an earlier revision. */
+        public readonly float $time;
+        /** The authenticated user, or else what the client called itself; may be empty. */
+        public readonly string $author;
+        /** Whether $author is an authenticated user; if not, nobody has checked the name. */
+        public readonly bool $verified;
+        /** What the client called itself: `cfgstore.client_name` of a PHP process. May be empty. */
+        public readonly string $client;
+        /** Where the call came from: an address, or `unix:uid=33` for a process of the member's host. May be empty. */
+        public readonly string $address;
+        /** Why, in the author's words; may be empty. */
+        public readonly string $comment;
+
+        private function __construct() {}
+    }
+
+    /**
      * Changes as a loop sees them: `foreach ($client->watch('app/') as $revision => $change)`.
      *
      * Each loop goes on where the last one ended, and runs for at most the watch's timeout. Signal handlers set with
@@ -507,6 +573,13 @@ namespace Cfgstore {
 
         /** Deletes a key, if it exists. */
         public function delete(string $key): static {}
+
+        /**
+         * Says why, for the history; the last one counts. As in Client::put().
+         *
+         * @throws Exception\InvalidArgumentException  It is longer than 1,024 bytes, or not one line of UTF-8.
+         */
+        public function comment(string $text): static {}
 
         /**
          * Sends it, once.

@@ -171,6 +171,70 @@ typedef struct {
 } CoreBytes;
 
 /**
+ * One change of one key. Pointers are valid until the next call with the same watch.
+ */
+typedef struct {
+  /**
+   * Deleted, not written.
+   */
+  bool deleted;
+  /**
+   * The whole key, prefix included.
+   */
+  CoreBytes key;
+  /**
+   * The new value; empty for a delete.
+   */
+  CoreBytes value;
+  /**
+   * Whether it is known what the key was before.
+   */
+  bool has_previous;
+  /**
+   * The value it had before.
+   */
+  CoreBytes previous;
+  /**
+   * Revision of the change.
+   */
+  int64_t revision;
+  /**
+   * Why the new value, which is sealed, could not be opened; empty: it could. Of a previous value, it is then not known.
+   */
+  CoreBytes unopened;
+} CoreChange;
+
+/**
+ * A change that the history holds. Pointers are valid as `cfgstore_core_history` says.
+ */
+typedef struct {
+  /**
+   * What was changed. The value before is also unknown where it is sealed and could not be opened.
+   */
+  CoreChange change;
+  /**
+   * When, in milliseconds since 1970.
+   */
+  int64_t time_unix_ms;
+  /**
+   * The authenticated user; empty: none.
+   */
+  CoreBytes user;
+  /**
+   * What the client called itself; may be empty.
+   */
+  CoreBytes client;
+  /**
+   * Where the call came from; may be empty.
+   */
+  CoreBytes address;
+  /**
+   * Why; may be empty.
+   */
+  CoreBytes comment;
+} CoreHistoryChange;
+
+/**
  * Why a call failed. Lives on the C stack: nothing has to be freed, so nothing leaks when the engine unwinds.
  */
 typedef struct {
@@ -233,6 +297,10 @@ typedef struct {
    * Where the keyring is, as in `cfgstore.keyring`.
    */
   CoreBytes keyring;
+  /**
+   * What history and logs of the store call this process.
+   */
+  CoreBytes client_name;
   /**
    * Start it when nothing answers.
    */
@@ -354,43 +422,53 @@ typedef struct {
 } CoreStatus;
 
 /**
- * One change of one key. Pointers are valid until the next call with the same watch.
- */
-typedef struct {
-  /**
-   * Deleted, not written.
-   */
-  bool deleted;
-  /**
-   * The whole key, prefix included.
-   */
-  CoreBytes key;
-  /**
-   * The new value; empty for a delete.
-   */
-  CoreBytes value;
-  /**
-   * Whether it is known what the key was before.
-   */
-  bool has_previous;
-  /**
-   * The value it had before.
-   */
-  CoreBytes previous;
-  /**
-   * Revision of the change.
-   */
-  int64_t revision;
-  /**
-   * Why the new value, which is sealed, could not be opened; empty: it could. Of a previous value, it is then not known.
-   */
-  CoreBytes unopened;
-} CoreChange;
-
-/**
  * Every kind, in the order of its number.
  */
 #define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, ErrorKind_Sealed, ErrorKind_SchemaViolation, }
+
+/**
+ * The kept changes of a key, or with `is_prefix` of all keys that begin with it, the newest first; at most `limit`, 0: all.
+ *
+ * `changes` and `count` describe memory of the store's, valid until `cfgstore_core_history_forget`, which is due when they
+ * have been looked at, the next history or close.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_history(CoreSource *source,
+                           double timeout_secs,
+                           CoreBytes prefix,
+                           CoreBytes key,
+                           bool is_prefix,
+                           uint64_t limit,
+                           const CoreHistoryChange **changes,
+                           uintptr_t *count,
+                           CoreError *error);
+
+/**
+ * Frees what the last history found.
+ *
+ * # Safety
+ * As the module says.
+ */
+void cfgstore_core_history_forget(CoreSource *source);
+
+/**
+ * Makes a key, or with `is_prefix` all keys that begin with it, what they were at a revision, as one new revision.
+ * `comment`: why, for the history; may be empty.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_rollback(CoreSource *source,
+                            double timeout_secs,
+                            CoreBytes prefix,
+                            CoreBytes key,
+                            bool is_prefix,
+                            int64_t to_revision,
+                            CoreBytes comment,
+                            int64_t *revision,
+                            CoreError *error);
 
 /**
  * Remembers the environment for a keyring that lies in it: php-fpm empties it in its workers. For the master, once.
@@ -584,6 +662,16 @@ bool cfgstore_core_transaction_add(CoreTransaction *transaction,
                                    CoreError *error);
 
 /**
+ * Says why, for the history; may be empty.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_transaction_comment(CoreTransaction *transaction,
+                                       CoreBytes text,
+                                       CoreError *error);
+
+/**
  * Sends the transaction, and frees it whatever comes of it. That a condition does not hold is a `Conflict`.
  *
  * # Safety
@@ -644,6 +732,7 @@ int64_t cfgstore_core_watch_position(const CoreWatch *watch);
 
 /**
  * Writes a key. `if_revision`: only if its last change was in that revision (0: only if it is absent); negative: always.
+ * `comment`: why, for the history; may be empty.
  *
  * # Safety
  * As the module says.
@@ -654,6 +743,7 @@ bool cfgstore_core_put(CoreSource *source,
                        CoreBytes key,
                        CoreBytes value,
                        int64_t if_revision,
+                       CoreBytes comment,
                        int64_t *revision,
                        CoreError *error);
 

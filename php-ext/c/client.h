@@ -29,7 +29,8 @@ cfg_scope *cfg_client_opened(cfg_client *client);
 ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *name, size_t key_length);
 
 /* The revision of the write; false with an exception. if_revision: negative for none. */
-bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_long if_revision, zend_long *revision);
+bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_long if_revision, zend_string *comment,
+	zend_long *revision);
 bool cfg_erase(cfg_client *client, zend_string *key, zend_long if_revision, zend_long *revision);
 
 #endif

@@ -62,12 +62,14 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_put, 0, 2, IS_LONG, 0)
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO(0, value, IS_MIXED, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, ifRevision, IS_LONG, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, comment, IS_STRING, 0, "\'\'")
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_put_bytes, 0, 2, IS_LONG, 0)
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO(0, bytes, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, ifRevision, IS_LONG, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, comment, IS_STRING, 0, "\'\'")
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_delete, 0, 1, IS_LONG, 0)
@@ -82,6 +84,19 @@ ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_unbind_schema, 0, 1, IS_VOID, 0)
 	ZEND_ARG_TYPE_INFO(0, pattern, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_history, 0, 1, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, limit, IS_LONG, 0, "0")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_rollback, 0, 2, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, revision, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, comment, IS_STRING, 0, "\'\'")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_OBJ_INFO_EX(arginfo_client_watch, 0, 0, Cfgstore\\Watch, 0)
@@ -148,6 +163,8 @@ ZEND_METHOD(Cfgstore_Client, putBytes);
 ZEND_METHOD(Cfgstore_Client, delete);
 ZEND_METHOD(Cfgstore_Client, bindSchema);
 ZEND_METHOD(Cfgstore_Client, unbindSchema);
+ZEND_METHOD(Cfgstore_Client, history);
+ZEND_METHOD(Cfgstore_Client, rollback);
 ZEND_METHOD(Cfgstore_Client, watch);
 ZEND_METHOD(Cfgstore_Client, subscribe);
 ZEND_METHOD(Cfgstore_Client, lock);
@@ -185,6 +202,8 @@ static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, delete, arginfo_client_delete, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, bindSchema, arginfo_client_bind_schema, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, unbindSchema, arginfo_client_unbind_schema, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, history, arginfo_client_history, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, rollback, arginfo_client_rollback, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, watch, arginfo_client_watch, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, subscribe, arginfo_client_subscribe, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, lock, arginfo_client_lock, ZEND_ACC_PUBLIC)

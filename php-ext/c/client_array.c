@@ -89,7 +89,7 @@ static void write_dimension(zend_object *object, zval *offset, zval *value)
 	zend_string *key = key_of(offset);
 	if (key) {
 		zend_long revision;
-		cfg_store_value(cfg_client_of(object), key, value, -1, &revision);
+		cfg_store_value(cfg_client_of(object), key, value, -1, zend_empty_string, &revision);
 		zend_string_release(key);
 	}
 }

@@ -3,7 +3,8 @@
 
 /* ---- writing ---- */
 
-static bool store(cfg_client *client, zend_string *key, zend_string *bytes, zend_long if_revision, zend_long *revision)
+static bool store(cfg_client *client, zend_string *key, zend_string *bytes, zend_long if_revision, zend_string *comment,
+	zend_long *revision)
 {
 	cfg_scope *scope = cfg_client_opened(client);
 	if (!scope) {
@@ -12,7 +13,7 @@ static bool store(cfg_client *client, zend_string *key, zend_string *bytes, zend
 	int64_t written;
 	CoreError error;
 	if (!cfgstore_core_put(scope->source->core, cfg_client_timeout(client), cfg_bytes(scope->prefix), cfg_bytes(key),
-			cfg_bytes(bytes), if_revision, &written, &error)) {
+			cfg_bytes(bytes), if_revision, cfg_bytes(comment), &written, &error)) {
 		cfg_throw(&error);
 		return false;
 	}
@@ -21,13 +22,14 @@ static bool store(cfg_client *client, zend_string *key, zend_string *bytes, zend
 	return true;
 }
 
-bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_long if_revision, zend_long *revision)
+bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_long if_revision, zend_string *comment,
+	zend_long *revision)
 {
 	zend_string *json = cfg_encode(value);
 	if (!json) {
 		return false;
 	}
-	bool stored = store(client, key, json, if_revision, revision);
+	bool stored = store(client, key, json, if_revision, comment, revision);
 	zend_string_release(json);
 	return stored;
 }
@@ -65,18 +67,19 @@ static bool check_condition(bool is_null, zend_long *if_revision, uint32_t argum
 
 ZEND_METHOD(Cfgstore_Client, put)
 {
-	zend_string *key;
+	zend_string *key, *comment = zend_empty_string;
 	zval *value;
 	zend_long if_revision, revision;
 	bool unconditional = true;
-	ZEND_PARSE_PARAMETERS_START(2, 3)
+	ZEND_PARSE_PARAMETERS_START(2, 4)
 		Z_PARAM_STR(key)
 		Z_PARAM_ZVAL(value)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_LONG_OR_NULL(if_revision, unconditional)
+		Z_PARAM_STR(comment)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!check_condition(unconditional, &if_revision, 3)
-			|| !cfg_store_value(THIS_CLIENT(), key, value, if_revision, &revision)) {
+			|| !cfg_store_value(THIS_CLIENT(), key, value, if_revision, comment, &revision)) {
 		return;
 	}
 	RETURN_LONG(revision);
@@ -84,17 +87,18 @@ ZEND_METHOD(Cfgstore_Client, put)
 
 ZEND_METHOD(Cfgstore_Client, putBytes)
 {
-	zend_string *key, *bytes;
+	zend_string *key, *bytes, *comment = zend_empty_string;
 	zend_long if_revision, revision;
 	bool unconditional = true;
-	ZEND_PARSE_PARAMETERS_START(2, 3)
+	ZEND_PARSE_PARAMETERS_START(2, 4)
 		Z_PARAM_STR(key)
 		Z_PARAM_STR(bytes)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_LONG_OR_NULL(if_revision, unconditional)
+		Z_PARAM_STR(comment)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!check_condition(unconditional, &if_revision, 3)
-			|| !store(THIS_CLIENT(), key, bytes, if_revision, &revision)) {
+			|| !store(THIS_CLIENT(), key, bytes, if_revision, comment, &revision)) {
 		return;
 	}
 	RETURN_LONG(revision);

@@ -1,8 +1,8 @@
-/* The classes that only carry values: Entry, Change, ChangeType, Status. */
+/* The classes that only carry values: Entry, Change, ChangeType, HistoryEntry, Status. */
 #include "php_cfgstore.h"
 #include "zend_enum.h"
 
-static zend_class_entry *entry_ce, *change_ce, *change_type_ce, *status_ce;
+static zend_class_entry *entry_ce, *change_ce, *change_type_ce, *history_entry_ce, *status_ce;
 
 ZEND_BEGIN_ARG_INFO_EX(arginfo_private_construct, 0, 0, 0)
 ZEND_END_ARG_INFO()
@@ -40,6 +40,19 @@ static zend_class_entry *register_carrier(const char *name)
 	return registered;
 }
 
+/* What Change and HistoryEntry begin with; set_change() fills it in this order. */
+static void declare_change(zend_class_entry *ce)
+{
+	zend_string *type_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\ChangeType"), 1);
+	zend_string *sealed_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\Exception\\SealedException"), 1);
+	cfg_declare_readonly(ce, "type", (zend_type) ZEND_TYPE_INIT_CLASS(type_name, 0, 0));
+	cfg_declare_readonly(ce, "key", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(ce, "value", TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(ce, "previous", TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(ce, "revision", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(ce, "error", (zend_type) ZEND_TYPE_INIT_CLASS(sealed_name, 1, 0));
+}
+
 void cfg_objects_register(void)
 {
 	entry_ce = register_carrier("Entry");
@@ -58,14 +71,16 @@ void cfg_objects_register(void)
 	zend_enum_add_case_cstr(change_type_ce, "Delete", &value);
 
 	change_ce = register_carrier("Change");
-	zend_string *type_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\ChangeType"), 1);
-	cfg_declare_readonly(change_ce, "type", (zend_type) ZEND_TYPE_INIT_CLASS(type_name, 0, 0));
-	cfg_declare_readonly(change_ce, "key", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(change_ce, "value", TYPE(MAY_BE_ANY));
-	cfg_declare_readonly(change_ce, "previous", TYPE(MAY_BE_ANY));
-	cfg_declare_readonly(change_ce, "revision", TYPE(MAY_BE_LONG));
-	zend_string *sealed_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\Exception\\SealedException"), 1);
-	cfg_declare_readonly(change_ce, "error", (zend_type) ZEND_TYPE_INIT_CLASS(sealed_name, 1, 0));
+	declare_change(change_ce);
+
+	history_entry_ce = register_carrier("HistoryEntry");
+	declare_change(history_entry_ce);
+	cfg_declare_readonly(history_entry_ce, "time", TYPE(MAY_BE_DOUBLE));
+	cfg_declare_readonly(history_entry_ce, "author", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "verified", TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(history_entry_ce, "client", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "address", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "comment", TYPE(MAY_BE_STRING));
 
 	status_ce = register_carrier("Status");
 	cfg_declare_readonly(status_ce, "synced", TYPE(MAY_BE_BOOL));
@@ -94,11 +109,10 @@ void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const C
 	ZVAL_LONG(property++, record->version);
 }
 
-void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length)
+/* The properties that Change and HistoryEntry begin with. Answers with the one after them. */
+static zval *set_change(zval *property, const CoreChange *change, size_t prefix_length)
 {
-	object_init_ex(result, change_ce);
 	cfg_block *no_block;
-	zval *property = OBJ_PROP_NUM(Z_OBJ_P(result), 0);
 	ZVAL_OBJ_COPY(property++, zend_enum_get_case_cstr(change_type_ce, change->deleted ? "Delete" : "Put"));
 	ZVAL_STRINGL(property++, (const char *) change->key.data + prefix_length, change->key.len - prefix_length);
 	if (change->unopened.len > 0) {
@@ -115,10 +129,31 @@ void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length
 	}
 	ZVAL_LONG(property++, change->revision);
 	if (change->unopened.len > 0) {
-		cfg_new_exception(property, ERROR_KIND_SEALED, change->unopened);
+		cfg_new_exception(property++, ERROR_KIND_SEALED, change->unopened);
 	} else {
-		ZVAL_NULL(property);
+		ZVAL_NULL(property++);
 	}
+	return property;
+}
+
+void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length)
+{
+	object_init_ex(result, change_ce);
+	set_change(OBJ_PROP_NUM(Z_OBJ_P(result), 0), change, prefix_length);
+}
+
+void cfg_new_history_entry(zval *result, const CoreHistoryChange *entry, size_t prefix_length)
+{
+	object_init_ex(result, history_entry_ce);
+	bool is_verified = entry->user.len > 0;
+	CoreBytes author = is_verified ? entry->user : entry->client;
+	zval *property = set_change(OBJ_PROP_NUM(Z_OBJ_P(result), 0), &entry->change, prefix_length);
+	ZVAL_DOUBLE(property++, (double) entry->time_unix_ms / 1000);
+	ZVAL_STRINGL(property++, (const char *) author.data, author.len);
+	ZVAL_BOOL(property++, is_verified);
+	ZVAL_STRINGL(property++, (const char *) entry->client.data, entry->client.len);
+	ZVAL_STRINGL(property++, (const char *) entry->address.data, entry->address.len);
+	ZVAL_STRINGL(property++, (const char *) entry->comment.data, entry->comment.len);
 }
 
 static void set_text(zval *property, CoreBytes text)

@@ -29,7 +29,7 @@ typedef enum { CFG_READS_AUTO, CFG_READS_REQUEST, CFG_READS_LATEST } cfg_consist
 typedef enum { CFG_STALE_SERVE, CFG_STALE_THROW } cfg_on_stale;
 
 typedef struct {
-	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored, *seed, *keyring;
+	char *endpoints, *prefix, *data_dir, *mirror_dir, *cfgstored, *seed, *keyring, *client_name;
 	bool autostart;
 	double timeout;              /* seconds */
 	double stale_after;          /* seconds; 0: never stale */
@@ -275,6 +275,7 @@ void cfg_declare_readonly(zend_class_entry *ce, const char *name, zend_type type
 void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const CoreRecord *record);
 /* `change` names the whole key, of which the client's prefix is taken off. */
 void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length);
+void cfg_new_history_entry(zval *result, const CoreHistoryChange *entry, size_t prefix_length);
 void cfg_new_status(zval *result, const cfg_source *source);
 
 void cfg_client_register(void);

@@ -8,6 +8,8 @@
  */
 #include "php_cfgstore.h"
 
+#include "SAPI.h"
+
 #include <unistd.h>
 
 /* From this number of scopes on, those that no object uses are dropped when a new one is made. */
@@ -259,6 +261,9 @@ static cfg_source *open_source(const char *endpoints, const char *keyring, CoreE
 			return source;
 		}
 	}
+	char sapi_name[64];
+	snprintf(sapi_name, sizeof(sapi_name), "php-%s", sapi_module.name);
+	const char *client_name = settings->client_name && *settings->client_name ? settings->client_name : sapi_name;
 	CoreSettings core_settings = {
 		.endpoints = cfg_cstring(endpoints),
 		.data_dir = cfg_cstring(settings->data_dir),
@@ -266,6 +271,7 @@ static cfg_source *open_source(const char *endpoints, const char *keyring, CoreE
 		.cfgstored = cfg_cstring(settings->cfgstored),
 		.seed = cfg_cstring(settings->seed),
 		.keyring = cfg_cstring(keyring),
+		.client_name = cfg_cstring(client_name),
 		.autostart = settings->autostart && !cfg_starts_nothing(),
 	};
 	CoreSource *core = cfgstore_core_source_open(&core_settings, error);

@@ -174,6 +174,7 @@ PHP_INI_BEGIN()
 	ENTRY("seed", "", PHP_INI_SYSTEM, on_path, seed, NULL)
 	/* Whatever it is: to go on without one would store in clear what is to be sealed. */
 	ENTRY("keyring", "", PHP_INI_SYSTEM, on_text, keyring, NULL)
+	ENTRY("client_name", "", PHP_INI_SYSTEM, on_text, client_name, NULL)
 	ENTRY("autostart", "1", PHP_INI_SYSTEM, on_flag, autostart, NULL)
 	ENTRY("timeout", "5", PHP_INI_ALL, on_seconds, timeout, NULL)
 	ENTRY("value_mode", "auto", PHP_INI_SYSTEM, on_choice, value_mode, value_modes)

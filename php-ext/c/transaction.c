@@ -156,6 +156,24 @@ static ZEND_METHOD(Transaction, delete)
 	add(ZEND_THIS, CORE_STEP_DELETE, key, no_value, 0, return_value);
 }
 
+static ZEND_METHOD(Transaction, comment)
+{
+	zend_string *text;
+	ZEND_PARSE_PARAMETERS_START(1, 1)
+		Z_PARAM_STR(text)
+	ZEND_PARSE_PARAMETERS_END();
+	transaction_object *transaction = THIS_TRANSACTION();
+	CoreError error;
+	if (!is_open(transaction)) {
+		return;
+	}
+	if (!cfgstore_core_transaction_comment(transaction->core, cfg_bytes(text), &error)) {
+		cfg_throw(&error);
+		return;
+	}
+	RETURN_OBJ_COPY(Z_OBJ_P(ZEND_THIS));
+}
+
 static ZEND_METHOD(Transaction, commit)
 {
 	ZEND_PARSE_PARAMETERS_NONE();
@@ -202,6 +220,10 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_put_bytes, 0, 2, IS_STATIC, 0)
 	ZEND_ARG_TYPE_INFO(0, bytes, IS_STRING, 0)
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_comment, 0, 1, IS_STATIC, 0)
+	ZEND_ARG_TYPE_INFO(0, text, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_commit, 0, 0, IS_LONG, 0)
 ZEND_END_ARG_INFO()
 
@@ -214,6 +236,7 @@ static const zend_function_entry transaction_methods[] = {
 	ZEND_ME(Transaction, put, arginfo_put, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, putBytes, arginfo_put_bytes, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, delete, arginfo_key, ZEND_ACC_PUBLIC)
+	ZEND_ME(Transaction, comment, arginfo_comment, ZEND_ACC_PUBLIC)
 	ZEND_ME(Transaction, commit, arginfo_commit, ZEND_ACC_PUBLIC)
 	ZEND_FE_END
 };

@@ -41,6 +41,8 @@ pub struct Settings {
     pub seed: Option<PathBuf>,
     /// Seals what is put and opens what is read; `None`: nothing.
     pub keyring: Option<Arc<LiveKeyring>>,
+    /// What history and logs of the store call this process.
+    pub client_name: String,
     /// Whether to start it.
     pub autostart: bool,
 }
@@ -98,7 +100,7 @@ impl Source {
             cfgstored: settings.cfgstored,
             seed: settings.seed,
             keyring: settings.keyring,
-            client_name: "php".into(),
+            client_name: settings.client_name,
             ..Options::default()
         };
         let socket = match &options.address {

@@ -7,7 +7,8 @@ use cbindgen::{Builder, Config, ExportConfig, Language, RenameRule, Style};
 const UPDATE: &str = "CFGSTORE_UPDATE_HEADER";
 
 /// What the header is made of, in its order.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
+    "src/abi/history.rs",
     "src/abi/keyring.rs",
     "src/abi/lock.rs",
     "src/abi/schema.rs",

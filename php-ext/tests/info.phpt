@@ -35,6 +35,7 @@ cfgstore.mirror_dir => no value => no value
 cfgstore.cfgstored => %scfgstored => %scfgstored
 cfgstore.seed => no value => no value
 cfgstore.keyring => no value => no value
+cfgstore.client_name => no value => no value
 cfgstore.autostart => 1 => 1
 cfgstore.timeout => 5 => 5
 cfgstore.value_mode => immutable => immutable

@@ -3,6 +3,7 @@
 //! Rules that hold for each: pointers are valid for the call; handles come from the matching `open` or `new` and are used by
 //! one thread at a time; a function that answers `false`, or a negative number, has filled `error`; no panic gets out.
 
+pub mod history;
 pub mod keyring;
 pub mod lock;
 pub mod schema;

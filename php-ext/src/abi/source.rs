@@ -9,6 +9,7 @@ use cfgstore_client::{Error, ErrorKind};
 use cfgstore_mirror::Entry;
 use zeroize::Zeroizing;
 
+use super::history::History;
 use super::keyring::keyring;
 use super::types::{CoreBytes, CoreError, guard, quietly};
 use crate::error::from_mirror;
@@ -20,6 +21,8 @@ pub struct CoreSource {
     scan: Vec<CoreRecord>,
     /// What C reads of the last value that was opened.
     opened: Zeroizing<Vec<u8>>,
+    /// What the last question about the history found.
+    pub(super) history: History,
 }
 
 impl CoreSource {
@@ -55,6 +58,8 @@ pub struct CoreSettings {
     pub seed: CoreBytes,
     /// Where the keyring is, as in `cfgstore.keyring`.
     pub keyring: CoreBytes,
+    /// What history and logs of the store call this process.
+    pub client_name: CoreBytes,
     /// Start it when nothing answers.
     pub autostart: bool,
 }
@@ -134,7 +139,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
 ) -> *mut CoreSource {
     let open = || {
         // SAFETY: the caller lends the settings and the bytes in them.
-        let (settings, endpoints, data_dir, mirror_dir, cfgstored, seed, place) = unsafe {
+        let (settings, endpoints, data_dir, mirror_dir, cfgstored, seed, place, client_name) = unsafe {
             let s = &*settings;
             (
                 s,
@@ -144,6 +149,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
                 s.cfgstored.get(),
                 s.seed.get(),
                 s.keyring.get(),
+                s.client_name.get(),
             )
         };
         let endpoints = std::str::from_utf8(endpoints)
@@ -155,12 +161,14 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
             cfgstored: path_setting(cfgstored),
             seed: path_setting(seed),
             keyring: keyring(place)?,
+            client_name: String::from_utf8_lossy(client_name).into_owned(),
             autostart: settings.autostart,
         })?;
         Ok(Box::into_raw(Box::new(CoreSource {
             source,
             scan: Vec::new(),
             opened: Zeroizing::default(),
+            history: History::default(),
         })))
     };
     // SAFETY: the caller lends `error`.

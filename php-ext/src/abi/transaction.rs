@@ -4,6 +4,7 @@ use cfgstore_client::{Error, ErrorKind, Txn};
 
 use super::source::{CoreSource, whole_key};
 use super::types::{CoreBytes, CoreError, guard, quietly};
+use super::write::checked_comment;
 
 /// A transaction under construction.
 #[derive(Default)]
@@ -86,6 +87,26 @@ pub unsafe extern "C" fn cfgstore_core_transaction_add(
             CoreStep::Put => txn.put(key, value.to_vec()),
             CoreStep::Delete => txn.delete(key),
         };
+        Ok(())
+    };
+    // SAFETY: the caller lends `error`.
+    unsafe { guard(error, add) }.is_some()
+}
+
+/// Says why, for the history; may be empty.
+///
+/// # Safety
+/// As the module says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfgstore_core_transaction_comment(
+    transaction: *mut CoreTransaction,
+    text: CoreBytes,
+    error: *mut CoreError,
+) -> bool {
+    let add = || {
+        // SAFETY: the caller holds the handle and lends the text.
+        let (transaction, text) = unsafe { (&mut *transaction, checked_comment(text.get())?) };
+        transaction.txn = std::mem::take(&mut transaction.txn).comment(text);
         Ok(())
     };
     // SAFETY: the caller lends `error`.

@@ -1,11 +1,15 @@
 //! Writing single keys.
 
-use cfgstore_client::PutOptions;
+use cfgstore_client::{Error, ErrorKind, PutOptions};
 
 use super::source::{CoreSource, whole_key};
 use super::types::{CoreBytes, CoreError, guard};
 
+/// Longest comment that a store keeps, in bytes.
+const COMMENT_MAX_BYTES: usize = 1024;
+
 /// Writes a key. `if_revision`: only if its last change was in that revision (0: only if it is absent); negative: always.
+/// `comment`: why, for the history; may be empty.
 ///
 /// # Safety
 /// As the module says.
@@ -17,15 +21,25 @@ pub unsafe extern "C" fn cfgstore_core_put(
     key: CoreBytes,
     value: CoreBytes,
     if_revision: i64,
+    comment: CoreBytes,
     revision: *mut i64,
     error: *mut CoreError,
 ) -> bool {
     let put = || {
         // SAFETY: the caller holds the handle and lends the rest.
-        let (source, prefix, key, value, revision) =
-            unsafe { (&mut *source, prefix.get(), key.get(), value.get(), &mut *revision) };
+        let (source, prefix, key, value, reason, revision) = unsafe {
+            (
+                &mut *source,
+                prefix.get(),
+                key.get(),
+                value.get(),
+                comment.get(),
+                &mut *revision,
+            )
+        };
         let options = PutOptions {
             if_revision: wanted(if_revision),
+            comment: checked_comment(reason)?.to_owned(),
             ..PutOptions::default()
         };
         *revision = source
@@ -63,6 +77,26 @@ pub unsafe extern "C" fn cfgstore_core_delete(
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, delete) }.is_some()
+}
+
+/// A reason for a write, as a store keeps it: one that does not suit it would be left out without a word.
+pub(super) fn checked_comment(bytes: &[u8]) -> Result<&str, Error> {
+    let refused = |what: String| {
+        Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("the comment {what}"),
+        ))
+    };
+    if bytes.len() > COMMENT_MAX_BYTES {
+        return refused(format!(
+            "has {} bytes; at most {COMMENT_MAX_BYTES} are kept",
+            bytes.len()
+        ));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.trim().contains(char::is_control) => Ok(text),
+        _ => refused("is not one line of UTF-8 text".to_owned()),
+    }
 }
 
 /// C's way to say "no condition" is a negative number.

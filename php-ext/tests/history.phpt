@@ -1,0 +1,121 @@
+--TEST--
+The history of keys: who changed what and why, and keys made again what they were
+--INI--
+cfgstore.client_name=the test
+--FILE--
+<?php
+require __DIR__ . '/setup.inc';
+use Cfgstore\ChangeType;
+$client = client();
+check('of a key that never was', $client->history('a') === []);
+$first = $client->put('a', ['host' => 'db1'], comment: 'begin: Größe 100%');
+$second = $client->put('a', 2, ifRevision: $first);
+$third = $client->transaction()->ifRevision('a', $second)->delete('a')->put('b', 'x')->comment('gone')->commit();
+[$gone, $changed, $begun] = $history = $client->history('a');
+check('the newest first', array_column($history, 'revision') === [$third, $second, $first] && $gone->key === 'a');
+check('kinds', array_column($history, 'type') === [ChangeType::Delete, ChangeType::Put, ChangeType::Put]);
+check('values as get() gives them', array_column($history, 'value') === [null, 2, ['host' => 'db1']]);
+check('and those before', array_column($history, 'previous') === [2, ['host' => 'db1'], null]);
+check('comments', array_column($history, 'comment') === ['gone', '', 'begin: Größe 100%']);
+check('nobody has authenticated', $gone->author === 'the test' && $gone->client === 'the test' && !$gone->verified);
+check('from this host', $gone->address === 'unix:uid=' . fileowner('/proc/self'));
+check('just now', abs($begun->time - $_SERVER['REQUEST_TIME_FLOAT']) < 600 && $begun->time <= $gone->time);
+check('a limit', array_column($client->history('a', limit: 1), 'revision') === [$third]);
+check('of a prefix', array_column($client->history('', prefix: true, limit: 4), 'key') === ['b', 'a', 'a', 'a']);
+$client->putBytes('a', "\xff", comment: 'bytes');
+check('bytes', $client->history('a', 1)[0]->value === "\xff" && $client->history('a', 1)[0]->comment === 'bytes');
+
+$again = $client->rollback('a', revision: $first, comment: 'back');
+check('a key as it was, at once', $client->get('a') === ['host' => 'db1'] && $client->entry('a')->revision === $again);
+check('with its reason', $client->history('a', limit: 1)[0]->comment === 'back');
+check('nothing to change', $client->rollback('a', revision: $first) >= $again && $client->entry('a')->revision === $again);
+check('to where it was not', $client->rollback('a', revision: $third) > $again && !$client->has('a'));
+$both = $client->rollback('', revision: $second, prefix: true);
+check('a prefix, as one revision', $client->all() === ['a' => 2] && $client->entry('a')->revision === $both);
+
+// A store of its own, which no other test adds changes to, and that forgets what is not history.
+$folder = getenv('CFGSTORE_TEST_DIR') . '/history';
+echo php('
+    $client = new Cfgstore\Client;
+    foreach (range(1, 300) as $i) { $revisions[$i] = $client->put("many", $i); }
+    $http = stream_socket_client("unix://" . ini_get("cfgstore.data_dir") . "/cfgstore.sock");
+    $body = json_encode(["revision" => (string) $revisions[300], "physical" => true]);
+    fwrite($http, "POST /v3/kv/compaction HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " . strlen($body) . "\r\n\r\n$body");
+    echo strtok(stream_get_contents($http), "\r"), "\n";
+    $kept = count($client->history("many"));
+    echo $kept >= 100 && $kept < 300 ? "ok" : "NOT OK: $kept", " - the last ones are kept\n";
+    try {
+        $client->rollback("many", revision: $revisions[1]);
+    } catch (Cfgstore\Exception\CompactedException $e) {
+        echo $e->getMessage(), "\n";
+        var_dump($e->isRetryable(), $e->mayHaveHappened(), $client["many"]);
+    }
+    echo $client->rollback("many", revision: $revisions[210]) > $revisions[300] && $client["many"] === 210 ? "ok" : "NOT OK", " - beyond compaction\n";
+', ['cfgstore.data_dir' => $folder]);
+
+require __DIR__ . '/keyring.inc';
+$sealing = new Cfgstore\Client(prefix: test_prefix(), keyring: write_keyring(getenv('CFGSTORE_TEST_DIR') . '/history.json', ['one' => random_bytes(32)]));
+$sealed = $sealing->put('secret', 'first');
+$sealing->put('secret', 'second');
+check('sealed ones are opened', $sealing->history('secret', 1)[0]->value === 'second' && $sealing->history('secret', 1)[0]->previous === 'first');
+check('but not without a key', array_keys($client->history('secret', 1)[0]->previous) === ['$sealed']);
+check('and rolled back', $sealing->rollback('secret', $sealed) > $sealed && $sealing['secret'] === 'first');
+$other = new Cfgstore\Client(prefix: test_prefix(), keyring: write_keyring(getenv('CFGSTORE_TEST_DIR') . '/other.json', ['two' => random_bytes(32)]));
+[$last] = $other->history('secret', 1);
+check('one of an unknown key says so', $last->error instanceof Cfgstore\Exception\SealedException && $last->previous === null);
+echo failure(fn () => $last->value), "\n";
+
+echo failure(fn () => $client->history('')), "\n";
+echo failure(fn () => $client->history('a', -1)), "\n";
+echo failure(fn () => $client->rollback('', 1)), "\n";
+echo failure(fn () => $client->rollback('a', 0)), "\n";
+echo failure(fn () => $client->rollback('a', PHP_INT_MAX)), "\n";
+echo failure(fn () => $client->put('a', 1, comment: "two\nlines")), "\n";
+echo failure(fn () => $client->put('a', 1, comment: "\xff")), "\n";
+echo failure(fn () => $client->rollback('a', 1, str_repeat('c', 1025))), "\n";
+echo failure(fn () => $client->transaction()->comment(str_repeat('c', 1025))), "\n";
+check('nothing was written', $client->get('a') === 2);
+$client->put('a', 1, comment: str_repeat('c', 1024));
+check('the longest comment', strlen($client->history('a', 1)[0]->comment) === 1024);
+?>
+--EXPECTF--
+ok - of a key that never was
+ok - the newest first
+ok - kinds
+ok - values as get() gives them
+ok - and those before
+ok - comments
+ok - nobody has authenticated
+ok - from this host
+ok - just now
+ok - a limit
+ok - of a prefix
+ok - bytes
+ok - a key as it was, at once
+ok - with its reason
+ok - nothing to change
+ok - to where it was not
+ok - a prefix, as one revision
+HTTP/1.1 200 OK
+ok - the last ones are kept
+rollback of "many" failed at unix://%s: cfgstore: what was there at revision %d is no longer kept; the history is whole from revision %d on; that history is gone: read the current state and go on from there
+bool(false)
+bool(false)
+int(300)
+ok - beyond compaction
+ok - sealed ones are opened
+ok - but not without a key
+ok - and rolled back
+ok - one of an unknown key says so
+Error: Typed property Cfgstore\HistoryEntry::$value must not be accessed before initialization
+InvalidArgumentException: the key is empty; name at least one byte
+InvalidArgumentException: limit is -1; expected a number of changes, or 0 for all
+InvalidArgumentException: the key is empty; name at least one byte
+InvalidArgumentException: revision 0 is no revision; they begin at 1
+InvalidArgumentException: rollback of "/history/a" failed at unix://%s: etcdserver: mvcc: required revision is a future revision
+InvalidArgumentException: the comment is not one line of UTF-8 text
+InvalidArgumentException: the comment is not one line of UTF-8 text
+InvalidArgumentException: the comment has 1025 bytes; at most 1024 are kept
+InvalidArgumentException: the comment has 1025 bytes; at most 1024 are kept
+ok - nothing was written
+ok - the longest comment
