@@ -12,7 +12,7 @@ finish() {
 }
 trap finish EXIT
 passed=0 failed=0
-for example in examples/php/*.php; do
+for example in examples/php/*.php examples/php/config-manager/*.php; do
     if timeout 60 php8.2 "${settings[@]}" "$example" >"$folder/out" 2>&1 </dev/null; then
         passed=$((passed + 1)); echo "PASS $example"
     else
