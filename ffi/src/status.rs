@@ -245,7 +245,7 @@ mod tests {
         for known in &KNOWN {
             assert_eq!(known.name.to_str().unwrap(), format!("{:?}", known.status));
         }
-        for none in [-1, 17, 101, 116, i32::MAX, i32::MIN] {
+        for none in [-1, 18, 101, 116, i32::MAX, i32::MIN] {
             assert!(!cfgstore_status_retryable(none) && !cfgstore_status_maybe_committed(none));
             assert_eq!(cfgstore_status_kind(none), CFGSTORE_INTERNAL);
         }

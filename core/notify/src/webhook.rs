@@ -66,8 +66,15 @@ struct ChangeBody<'a> {
 /// changes; but one is always there.
 pub(crate) fn body(message: &Message) -> Vec<u8> {
     let mut told = message.changes.as_slice();
-    let mut body = write(message, told, true);
-    if body.len() > MAX_BODY_BYTES {
+    // Nothing gets shorter by being written: what is too long as it is need not be tried.
+    let bytes = |value: &Option<bytes::Bytes>| value.as_ref().map_or(0, bytes::Bytes::len);
+    let values_bytes = |change: &Change| bytes(&change.value) + bytes(&change.previous_value);
+    let values = told.iter().map(values_bytes).sum::<usize>() <= MAX_BODY_BYTES;
+    while told.iter().map(|change| change.key.len()).sum::<usize>() > MAX_BODY_BYTES {
+        told = &told[..told.len() / 2];
+    }
+    let mut body = write(message, told, values);
+    if values && body.len() > MAX_BODY_BYTES {
         body = write(message, told, false);
     }
     while body.len() > MAX_BODY_BYTES && told.len() > 1 {

@@ -157,12 +157,12 @@ impl<'s> Subschema<'s, '_> {
         compiler: &mut Compiler<'s>,
         keywords: &mut Vec<Keyword>,
     ) -> Result<(), SchemaError> {
-        let lists: [(&str, fn(Vec<NodeId>) -> Keyword); 3] = [
-            ("allOf", Keyword::AllOf),
+        type MakeKeyword = fn(Vec<NodeId>) -> Keyword;
+        for (name, make) in [
+            ("allOf", Keyword::AllOf as MakeKeyword),
             ("anyOf", Keyword::AnyOf),
             ("oneOf", Keyword::OneOf),
-        ];
-        for (name, make) in lists {
+        ] {
             if let Some(value) = self.object.get(name) {
                 keywords.push(make(compiler.nodes_in_list(&self.at(name), value)?));
             }

@@ -73,7 +73,7 @@ impl Decimal {
                 _ => {}
             }
         }
-        while digits != 0 && digits % 10 == 0 {
+        while digits != 0 && digits.is_multiple_of(10) {
             digits /= 10;
             exponent += 1;
         }

@@ -152,7 +152,7 @@ fn large_arrays_are_compared_in_bounded_time() {
     let numbers: Vec<String> = (0..20_000).map(|number: u32| number.to_string()).collect();
     let array = format!("[{}]", numbers.join(","));
     assert!(judge(r#"{"uniqueItems": true}"#, &array).is_empty());
-    let nested = format!("[{}]", vec![array.as_str(); 6].join(","));
+    let nested = format!("[{}]", [array.as_str(); 6].join(","));
     assert!(
         refusal(&judge(
             r#"{"uniqueItems": true, "items": {"uniqueItems": true}}"#,

@@ -172,7 +172,11 @@ mod tests {
             schema_path: String::new(),
         };
         let mut refused = Error::new(ErrorKind::SchemaViolation, "x");
-        refused.violations.list = vec![violation("k"), violation(&"k".repeat(4_000)), violation("k")];
+        refused.violations.list = vec![
+            violation("k"),
+            violation(&"k".repeat(4_000)),
+            violation(&"k".repeat(100)),
+        ];
         let mut filled = error();
         filled.fill(&refused);
         // The second one fits too, the third does not.

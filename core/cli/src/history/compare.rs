@@ -63,7 +63,8 @@ fn code(differs: bool) -> ExitCode {
 
 /// The keys that differ, in their order. Another way to write the same document is no difference.
 fn differences<'a>(before: &'a [KeyAt], after: &'a [KeyAt]) -> Vec<KeyDifference<'a>> {
-    let mut keys: BTreeMap<&[u8], (Option<&[u8]>, Option<&[u8]>)> = BTreeMap::new();
+    type Value<'a> = Option<&'a [u8]>;
+    let mut keys: BTreeMap<&[u8], (Value<'_>, Value<'_>)> = BTreeMap::new();
     for key in before {
         keys.entry(&key.key).or_default().0 = Some(&key.value);
     }
