@@ -151,7 +151,7 @@ impl ChangeLog {
         })
     }
 
-    /// Takes in a record that has just been made, and is not in `live` yet. `replaced` is the record of its key before,
+    /// Takes in a record that has just been made, and is in `live` already, if it is a put. `replaced` is the record of its key before,
     /// put or tombstone, if the state holds one.
     pub fn push(&mut self, live: &Live, record: &Record, replaced: Option<&Record>, commit: &Arc<Commit>) {
         let key = record.shared_key();
@@ -269,8 +269,8 @@ impl ChangeLog {
         if is_old || is_surplus() {
             // A search that began in the middle meets the end of a chain first: what is before goes along.
             let mut next = Some(place);
-            while let Some(place) = next {
-                next = self.forget(place);
+            while let Some(previous) = next.and_then(|place| self.forget(place)) {
+                next = Some(previous);
                 self.surplus = self.surplus.saturating_sub(u64::from(!is_old));
             }
         }
