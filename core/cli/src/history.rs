@@ -4,7 +4,6 @@ mod blame;
 mod compare;
 mod log;
 mod retention;
-mod time;
 
 use std::process::ExitCode;
 
@@ -14,7 +13,6 @@ use serde::Serialize;
 use crate::arguments::{HistoryCommand, Keys};
 use crate::failure::Failure;
 use crate::output::Output;
-pub use time::{Since, Time, max_age, since, time};
 
 pub async fn run(client: &Client, command: HistoryCommand, output: &mut Output) -> Result<ExitCode, Failure> {
     match command {

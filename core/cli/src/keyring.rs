@@ -4,7 +4,6 @@ mod file;
 mod values;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use cfgstore_client::LiveKeyring;
 use cfgstore_client::seal::{Keyring, Pattern, Source};
@@ -14,6 +13,7 @@ use crate::arguments::{Connection, KeyringCommand};
 use crate::connect;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::time;
 use file::KeyringFile;
 
 /// The keyring of --keyring for a client; read at once, so that a mistake shows before anything is done.
@@ -74,7 +74,7 @@ fn make(
     let patterns = patterns
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::invalid)?;
-    let id = id.unwrap_or_else(today);
+    let id = id.unwrap_or_else(time::today);
     let seals_nothing = patterns.is_empty();
     let keyring = Keyring::generate(&id, patterns).map_err(Failure::invalid)?;
     let Some(place) = place else {
@@ -225,47 +225,8 @@ fn say(output: &mut Output, text: &str, json: Value) -> Result<(), Failure> {
 
 /// Today's date, with a number behind it where that is taken.
 fn new_id(keyring: &Keyring) -> String {
-    let today = today();
+    let today = time::today();
     let numbered = (2..).map(|number| format!("{today}-{number}"));
     let mut ids = std::iter::once(today.clone()).chain(numbered);
     ids.find(|id| !keyring.has(id)).unwrap_or(today)
-}
-
-/// The date in UTC, as 2026-11-30.
-fn today() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = civil(since.as_secs() / 86_400);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-/// Year, month and day of a day since 1970-01-01: whole cycles of 400 years, counted from a March, so that a leap day is the last.
-fn civil(day: u64) -> (u64, u64, u64) {
-    let day = day + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (month, day) = (
-        if month < 10 { month + 3 } else { month - 9 },
-        day - (153 * month + 2) / 5 + 1,
-    );
-    (era * 400 + year + u64::from(month <= 2), month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::civil;
-
-    #[test]
-    fn days_are_dates() {
-        for (day, date) in [
-            (0, (1970, 1, 1)),
-            (11_016, (2000, 2, 29)),
-            (11_017, (2000, 3, 1)),
-            (20_787, (2026, 11, 30)),
-            (20_819, (2027, 1, 1)),
-        ] {
-            assert_eq!(civil(day), date, "{day}");
-        }
-    }
 }

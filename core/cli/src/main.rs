@@ -18,6 +18,7 @@ mod schema;
 mod signals;
 mod snapshot;
 mod sys;
+mod time;
 mod value;
 
 use std::process::ExitCode;

@@ -26,16 +26,28 @@ pub fn since(text: &str) -> Result<Since, String> {
 
 /// A date, a date with a time, or how long ago.
 pub fn time(text: &str) -> Result<Time, String> {
-    let now = || {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
-    };
     let ago = |secs: u64| now().saturating_sub_unsigned(secs.saturating_mul(1000));
     match age(text) {
         Some(secs) => Some(Time(ago(secs))),
         None => rfc3339(text).map(Time),
     }
     .ok_or_else(|| "expected 2026-01-31, 2026-01-31T12:00:00Z, or an age such as 90m, 12h, 7d".to_owned())
+}
+
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The date in UTC, as 2026-11-30.
+pub fn today() -> String {
+    date(now())
+}
+
+fn date(unix_ms: i64) -> String {
+    let mut time = utc(unix_ms);
+    time.truncate(time.find('T').unwrap_or(time.len()));
+    time
 }
 
 /// As the argument of `--max-age`, in seconds.
@@ -202,6 +214,19 @@ mod tests {
             "2026-01-01Té",
         ] {
             assert_eq!(rfc3339(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn days_are_dates() {
+        for (day, expected) in [
+            (0, "1970-01-01"),
+            (11_016, "2000-02-29"),
+            (11_017, "2000-03-01"),
+            (20_787, "2026-11-30"),
+            (20_819, "2027-01-01"),
+        ] {
+            assert_eq!(date(day * DAY_SECS * 1000), expected, "{day}");
         }
     }
 

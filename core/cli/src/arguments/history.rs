@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::history::{Since, Time, max_age, since, time};
+use crate::time::{Since, Time, max_age, since, time};
 
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {

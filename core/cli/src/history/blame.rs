@@ -7,11 +7,11 @@ use cfgstore_documents::{Value, leaves};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::time::utc;
 use super::{JsonAuthor, author_text};
 use crate::documents::shown;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::time::utc;
 use crate::value::{to_json, to_line};
 
 /// A leaf and the change it comes from; `None`: one that is no longer kept.

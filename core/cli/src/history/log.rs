@@ -3,12 +3,12 @@
 use cfgstore_client::{ChangeKind, Client, HistoryChange, HistoryQuery, Range};
 use serde::Serialize;
 
-use super::time::{Since, utc};
 use super::{JsonAuthor, author_text, present_revision, range};
 use crate::arguments::{History, Log};
 use crate::documents::{JsonDifference, KeyDifference, Style};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::time::{Since, utc};
 use crate::value::to_line;
 
 /// For machines.

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use cfgstore_client::{Client, Retention};
 use serde_json::json;
 
-use super::time::age_text;
 use crate::arguments::RetentionCommand;
 use crate::failure::Failure;
 use crate::operate::say;
 use crate::output::Output;
+use crate::time::age_text;
 use crate::value::{to_line, to_text};
 
 pub async fn run(client: &Client, command: RetentionCommand, output: &mut Output) -> Result<(), Failure> {

@@ -30,7 +30,6 @@ pub(super) struct HistoryService {
 fn to_wire(state: &State, change: &LoggedChange, keys_only: bool) -> pb::Change {
     let record = &change.record;
     let caller = &change.commit.caller;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let before = state.change_before(change).map(|before| &before.record);
     let previous = before.filter(|before| !before.is_tombstone());
     let kind = if record.is_tombstone() {
@@ -51,7 +50,7 @@ fn to_wire(state: &State, change: &LoggedChange, keys_only: bool) -> pb::Change 
         revision: record.mod_revision(),
         time_unix_ms: change.commit.time_unix_ms,
         author: Some(author(caller)),
-        comment: text(&caller.comment),
+        comment: caller.comment.clone().unwrap_or_default(),
         value: value(record),
         version: record.version(),
         previous_revision: change.previous_revision(),
