@@ -1,9 +1,10 @@
 //! Apache with PHP inside its processes (mpm_prefork, mod_php): workers that are not root, one port.
 
 use crate::fpm::{copy_scripts, own_by_www_data};
+use crate::free_port::free_port;
 use crate::host::Host;
 use crate::http::{HttpConnection, HttpResponse};
-use crate::process::{Process, children, free_port, wait_until};
+use crate::process::{Process, children, wait_until};
 use std::fmt::Write as _;
 use std::process::Command;
 

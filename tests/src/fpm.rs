@@ -1,8 +1,9 @@
 //! php-fpm behind nginx, as an application runs: workers that are not root, one pool, one port.
 
+use crate::free_port::free_port;
 use crate::host::Host;
 use crate::http::{HttpConnection, HttpResponse};
-use crate::process::{Process, children, free_port, is_root, wait_until};
+use crate::process::{Process, children, is_root, wait_until};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};

@@ -6,6 +6,7 @@
 mod apache;
 mod cluster;
 mod fpm;
+mod free_port;
 mod held;
 mod host;
 mod http;

@@ -191,12 +191,6 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// A port of 127.0.0.1 that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
-
 /// How many file descriptors a process has open.
 pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)

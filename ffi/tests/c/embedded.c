@@ -41,15 +41,23 @@ static void *come_and_go(void *address) {
     return NULL;
 }
 
-/* Forks a child that lives until `alive` is closed everywhere else. */
+/* Forks a child that lives until `alive` is closed everywhere else, and waits until it runs: until then, what it inherited is
+ * its parent's, also when that has died. */
 static pid_t fork_child(int alive[2]) {
-    char byte;
-    pid_t pid = fork();
+    int running[2];
+    char byte = 0;
+    pid_t pid;
+    CHECK(pipe(running) == 0);
+    pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
         close(alive[1]);
+        CHECK(write(running[1], &byte, 1) == 1);
         _exit(read(alive[0], &byte, 1) == 0 ? 0 : 1);
     }
+    CHECK(read(running[0], &byte, 1) == 1);
+    close(running[0]);
+    close(running[1]);
     return pid;
 }
 

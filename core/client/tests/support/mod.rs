@@ -2,17 +2,21 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[path = "../../../../tests/src/free_port.rs"]
+mod free_port;
 pub mod proxy;
 pub mod scripted;
 pub mod worker;
 
-use std::net::{TcpListener, TcpStream};
+use std::fs::File;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{self, Mode};
 use cfgstore_client::{Address, Options};
+pub use free_port::free_port;
 use tempfile::TempDir;
 
 /// Longest that anything in these tests may take.
@@ -108,8 +112,21 @@ impl Etcd {
     fn wait_until_serving(&self) {
         for member in &self.members {
             let client = blocking::Client::new(options_for(&[member.client_port]), Mode::NoThread).unwrap();
-            wait_until("each member serves", || client.get("x").is_ok());
+            let deadline = Instant::now() + PATIENCE;
+            while let Err(error) = client.get("x") {
+                assert!(Instant::now() < deadline, "{error}\n{}", self.logs());
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
+    }
+
+    /// What the members said.
+    fn logs(&self) -> String {
+        let log = |index: usize| {
+            let text = std::fs::read_to_string(log_file(&self.folder, index)).unwrap_or_default();
+            format!("member {index}:\n{text}")
+        };
+        (0..self.members.len()).map(log).collect()
     }
 }
 
@@ -129,6 +146,10 @@ impl Drop for Etcd {
     }
 }
 
+fn log_file(folder: &TempDir, index: usize) -> PathBuf {
+    folder.path().join(format!("m{index}.log"))
+}
+
 /// Member `index` of those with these ports for clients and peers. etcd and cfgstored take the same flags.
 fn spawn(folder: &TempDir, ports: &[(u16, u16)], index: usize) -> Child {
     let url = |port: u16| format!("http://127.0.0.1:{port}");
@@ -140,6 +161,11 @@ fn spawn(folder: &TempDir, ports: &[(u16, u16)], index: usize) -> Child {
     let members: Vec<String> = (ports.iter().enumerate())
         .map(|(index, ports)| format!("m{index}={}", url(ports.1)))
         .collect();
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log_file(folder, index))
+        .unwrap();
     let mut command = Command::new(program);
     command
         .args(["--name", &format!("m{index}"), "--data-dir"])
@@ -150,9 +176,9 @@ fn spawn(folder: &TempDir, ports: &[(u16, u16)], index: usize) -> Child {
         .args(["--initial-advertise-peer-urls", &peer])
         .args(["--initial-cluster", &members.join(",")])
         .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
-        .args(["--log-level", "error"])
+        .args(["--log-level", "warn"])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap_or_else(|error| panic!("these tests need {needed}: {error}"))
 }
@@ -168,15 +194,6 @@ pub fn options_for(ports: &[u16]) -> Options {
         autostart: false,
         ..Options::default()
     }
-}
-
-/// Nobody listens there now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -7,6 +7,8 @@ mod common;
 mod election;
 mod etcd;
 mod etcdctl;
+#[path = "../../../../tests/src/free_port.rs"]
+mod free_port;
 mod gateway;
 mod gateway_etcd;
 mod hash_kv;

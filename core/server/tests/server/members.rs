@@ -1,6 +1,6 @@
 //! Members for an agent to follow: a `cfgstored` or Debian's etcd, behind an address that can be cut and led elsewhere.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::common::{config_in, eventually};
+use crate::free_port::free_port;
 
 /// A store of one member. It ends with the test, however that ends.
 pub enum Member {
@@ -115,14 +116,6 @@ fn start_cfgstored(dir: &TempDir) -> ServerThread {
     let mut config: Config = config_in(dir);
     config.listen = vec![ListenAddress::parse("http://127.0.0.1:0").unwrap()];
     ServerThread::start(config).unwrap()
-}
-
-fn free_port() -> u16 {
-    StdListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 pub fn client(address: &str) -> Client {
