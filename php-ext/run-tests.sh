@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests/*.phpt with PHP's own run-tests.php against a fresh store, and prints "N passed, M failed".
 # usage: run-tests.sh [--valgrind] [TEST.phpt …]
+#   --valgrind          under memcheck; without names of tests, those in PROCESSES are left out
 #   CFGSTORE_BUILD_DIR  folder with cfgstore.so and cfgstored; default: build/ of the repository
 #   PHP_CONFIG          which PHP; default: php-config
 set -uo pipefail
@@ -26,6 +27,8 @@ trap '"$scripts/stop-store.sh" "$folder"/*; rm -rf "$folder"' EXIT
 options=(-n -q --show-diff -j"$(nproc)" --set-timeout 120
     -d "extension=$CFGSTORE_SO" -d "cfgstore.cfgstored=$CFGSTORED" -d "cfgstore.timeout=20")
 [ -e "$extension_dir/posix.so" ] && options+=(-d extension=posix)
+# What these test is in processes that they start and end, which takes minutes under valgrind; what they run of the extension, others do.
+PROCESSES="agent amp autostart endpoints mirror_full rights"
 tests=()
 for argument; do
     case $argument in
@@ -40,7 +43,12 @@ for argument; do
         *) tests+=("$argument") ;;
     esac
 done
-[ ${#tests[@]} -gt 0 ] || tests=(tests)
+if [ ${#tests[@]} -eq 0 ]; then
+    for test in tests/*.phpt; do
+        name=$(basename "$test" .phpt)
+        [[ -n ${CFGSTORE_VALGRIND:-} && " $PROCESSES " == *" $name "* ]] || tests+=("$test")
+    done
+fi
 
 # The runner writes beside itself and beside the tests, so that two runs at a time need a copy each.
 mkdir "$folder/copy"

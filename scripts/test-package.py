@@ -2,8 +2,9 @@
 """Runs the test programs of one package as the build of the whole workspace made them.
 
 `cargo test -p` would choose other features of the dependencies, and compile many of them again.
-usage: test-package.py [--except] PACKAGE [TARGET…] [-- ARGUMENT…]
+usage: test-package.py [--except] PACKAGE [[--without] TARGET…] [-- ARGUMENT…]
   --except                 of all packages but this one
+  --without                all targets but these
   CFGSTORE_TEST_PROGRAMS   what the build said, as `cargo test --message-format=json` prints it; without it, it is asked, which
                            waits for every other cargo in the same target folder
 """
@@ -36,6 +37,8 @@ all_but = words[:1] == ["--except"]
 words = words[1:] if all_but else words
 arguments = words[words.index("--") + 1 :] if "--" in words else []
 package, *targets = words[: words.index("--")] if "--" in words else words
+without = targets[:1] == ["--without"]
+targets = targets[1:] if without else targets
 chosen = {}
 for line in messages().splitlines():
     message = json.loads(line)
@@ -47,7 +50,7 @@ if missing or not chosen:
     sys.exit(f"test-package: {package} has no test programs {missing or ''}".rstrip())
 failed = []
 for (manifest, target), program in sorted(chosen.items()):
-    if targets and target not in targets:
+    if targets and (target in targets) == without:
         continue
     print(f"     Running {target} of {name_of(manifest)}", flush=True)
     if subprocess.run([program, *arguments], cwd=os.path.dirname(manifest)).returncode != 0:

@@ -70,20 +70,24 @@ join() {
     report "$name" "$ok" "$(cat "$logs/${name// /-}.log.seconds")"
 }
 
+# no_warnings LOG: whether the compiler, which is clippy, had nothing to say
+no_warnings() { ! grep -A12 '^warning' "$1"; }
+
+# Whole-system tests that take all of both cores and expect to get them.
+loaded="agent_kills apache fpm lock mirror_in_php soak stored_copy"
+
 step "format"                      cargo fmt --all --check
 step "dependency audit"            python3 scripts/audit.py
 step "release build"               scripts/build.sh build
 
-# Everything below is of the release profile, so that what is compiled above is not compiled again: dependencies for the tests,
-# build scripts and macros for the lints and the documentation too.
+# Everything below is of the release profile, so that dependencies are compiled once.
 # Cargo locks its target folder, so what uses it goes one after the other, and what runs in the foreground does without cargo.
 beside - "build of the tests"      scripts/build-tests.sh "$checked"
 beside "build of the tests" "build of foreign clients" scripts/foreign.sh "$CFGSTORE_FOREIGN_DIR"
 # What is shipped is tested below; under valgrind, with assertions on.
 beside "build of the tests" "extension tests under valgrind" env CFGSTORE_BUILD_DIR="$checked" php-ext/run-tests.sh --valgrind
-beside "build of foreign clients" "clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
-beside "clippy" "documentation"    env RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --exclude cfgstore-tests
-beside "documentation" "documentation tests" cargo test --release --config "$checked/profile.toml" --locked --workspace --doc
+beside "build of foreign clients" "documentation and its examples" \
+    env RUSTDOC="$PWD/scripts/rustdoc-and-tests.sh" scripts/cargo-checked.sh "$checked/profile.toml" test --doc
 step "extension tests"             php-ext/run-tests.sh
 step "php examples"                scripts/test-examples.sh
 step "python tests"                scripts/test-python.sh
@@ -92,16 +96,15 @@ step "demo"                        scripts/test-demo.sh
 step "demo against an etcd"        scripts/test-demo-endpoints.sh
 
 join "build of the tests"
+step "clippy"                      no_warnings "$logs/build-of-the-tests.log"
 step "unit and property tests"     scripts/test-package.py --except cfgstore-tests
 step "client against three members" env CFGSTORE_TEST_CFGSTORED="$PWD/build/cfgstored" CFGSTORE_TEST_MEMBERS=3 \
     scripts/test-package.py cfgstore-client failover kv lock watch
 join "build of foreign clients"
-# These load both cores: only lints, which can wait, are beside them.
+step "whole-system tests"          scripts/test-package.py cfgstore-tests --without $loaded -- --test-threads=1
 join "extension tests under valgrind"
-step "whole-system tests"          scripts/test-package.py cfgstore-tests -- --test-threads=1
-join "clippy"
-join "documentation"
-join "documentation tests"
+join "documentation and its examples"
+step "tests under load"            scripts/test-package.py cfgstore-tests $loaded -- --test-threads=1
 
 echo
 echo "took $((SECONDS - started)) s"
