@@ -135,19 +135,7 @@ fn rule_json(status: &NotificationStatus) -> Value {
         json["prefix"] = to_line(&rule.prefix).into();
         json["kinds"] = kinds(&rule.kinds).into();
         json["values"] = rule.values.into();
-        json["target"] = match &rule.target {
-            Target::Webhook { url, secret } => json!({ "webhook": { "url": url, "secret": secret } }),
-            Target::Slack { url, channel } => json!({ "slack": { "url": url, "channel": channel } }),
-            Target::Email {
-                server,
-                from,
-                to,
-                user,
-                password,
-            } => {
-                json!({ "email": { "server": server, "from": from, "to": to, "user": user, "password": password } })
-            }
-        };
+        json["target"] = rule.target.to_json();
     }
     json
 }

@@ -8,6 +8,7 @@ use cfgstore_proto::cfgstore::v1::notifications_client::NotificationsClient;
 use crate::call::{Call, attempt};
 use crate::client::Client;
 use crate::error::Result;
+use crate::notification_target::NotificationTarget;
 use crate::watch::ChangeKind;
 
 /// A rule: which changes are told of, and to whom.
@@ -23,38 +24,6 @@ pub struct NotificationRule {
     pub target: NotificationTarget,
     /// Whether the old and the new value go along. Sealed values never do.
     pub values: bool,
-}
-
-/// Who is told. Secrets are references: `env:NAME` or `file:PATH`, which the members look up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotificationTarget {
-    /// A POST of JSON.
-    Webhook {
-        /// Where to.
-        url: String,
-        /// Where the secret of the signature is found; empty: not signed.
-        secret: String,
-    },
-    /// A POST in the format of Slack's incoming webhooks.
-    Slack {
-        /// Where the URL is found, or the URL.
-        url: String,
-        /// Empty: the webhook's own.
-        channel: String,
-    },
-    /// An e-mail.
-    Email {
-        /// `smtp://HOST:PORT`, `smtp+starttls://…` or `smtps://…`.
-        server: String,
-        /// The sender's address.
-        from: String,
-        /// The recipients' addresses.
-        to: Vec<String>,
-        /// Name at the server; empty: without.
-        user: String,
-        /// Where the password is found.
-        password: String,
-    },
 }
 
 /// A rule, and how far it has got.

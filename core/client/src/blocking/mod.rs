@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::history::{HistoryChange, HistoryQuery};
 use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
+use crate::notifications::{DeadLetter, NotificationRule, NotificationStatus};
 use crate::options::Options;
 use crate::schemas::{BoundSchema, Violations};
 use crate::status::{AgentStatus, Status};
@@ -127,6 +128,34 @@ impl Client {
     pub fn check_value(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>) -> Result<Violations> {
         self.driver
             .run(async |client| client.check_value(key, value).await)
+    }
+
+    /// See [`crate::Client::set_notification`].
+    pub fn set_notification(&self, rule: &NotificationRule) -> Result<()> {
+        self.driver
+            .run(async |client| client.set_notification(rule).await)
+    }
+
+    /// See [`crate::Client::remove_notification`].
+    pub fn remove_notification(&self, name: &str) -> Result<()> {
+        self.driver
+            .run(async |client| client.remove_notification(name).await)
+    }
+
+    /// See [`crate::Client::notifications`].
+    pub fn notifications(&self) -> Result<Vec<NotificationStatus>> {
+        self.driver.run(async |client| client.notifications().await)
+    }
+
+    /// See [`crate::Client::dead_letters`].
+    pub fn dead_letters(&self, name: &str) -> Result<Vec<DeadLetter>> {
+        self.driver.run(async |client| client.dead_letters(name).await)
+    }
+
+    /// See [`crate::Client::retry_dead_letters`].
+    pub fn retry_dead_letters(&self, name: &str, ids: &[u64], only_forget: bool) -> Result<(u64, u64)> {
+        self.driver
+            .run(async |client| client.retry_dead_letters(name, ids, only_forget).await)
     }
 
     /// See [`crate::Client::status`].
