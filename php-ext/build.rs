@@ -7,11 +7,12 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-const C_FILES: [&str; 20] = [
+const C_FILES: [&str; 21] = [
     "client.c",
     "client_array.c",
     "client_calls.c",
     "client_history.c",
+    "client_notifications.c",
     "client_typed.c",
     "decode.c",
     "encode.c",

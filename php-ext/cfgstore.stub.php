@@ -275,6 +275,73 @@ namespace Cfgstore {
         public function rollback(string $key, int $revision, string $comment = '', bool $prefix = false): int {}
 
         /**
+         * Sets a rule of who is told when keys change, or replaces the one of this name. The cluster tells: at least once, and in
+         * order. A new rule begins with the next change; a replaced one goes on where it was. See docs/notifications.md.
+         *
+         * @param string $name   Letters, digits, `-`, `_` and `.`, at most 64; of the whole cluster, whatever the client's prefix.
+         * @param array  $target One of `['webhook' => ['url', 'secret']]`, `['slack' => ['url', 'channel']]` and
+         *                       `['email' => ['server', 'from', 'to', 'user', 'password']]`, where `to` is a list of addresses and
+         *                       the others are strings; `secret`, `channel`, `user` and `password` may be left out. `secret`,
+         *                       `password` and Slack's `url` are where each member finds it: `env:NAME` or `file:PATH`.
+         * @param string $prefix Keys that begin with this, below the client's prefix.
+         * @param list<ChangeType> $kinds Kinds of change; empty: all.
+         * @param bool   $values Whether the old and the new value go along. Sealed values never do.
+         *
+         * @throws Exception\InvalidArgumentException  The rule can't be; the message names the part, and quotes no secret.
+         * @throws Exception\EncodingException         A string of the target is not UTF-8.
+         * @throws Exception\ExhaustedException        There are 100 rules.
+         * @throws Exception\UnsupportedException      The members are an etcd's.
+         * @throws Exception\ExceptionInterface        As put().
+         */
+        public function setNotification(string $name, array $target, string $prefix = '', array $kinds = [], bool $values = false): void {}
+
+        /**
+         * Removes a rule, with its dead letters. What was not sent never will be.
+         *
+         * @throws Exception\KeyNotFoundException  There is none of this name.
+         * @throws Exception\ExceptionInterface    As setNotification().
+         */
+        public function removeNotification(string $name): void {}
+
+        /**
+         * The rules of the whole cluster, and how far each has got, in order of their names. Asks the members.
+         *
+         * @return list<Notification>
+         *
+         * @throws Exception\UnsupportedException  The members are an etcd's.
+         * @throws Exception\UnavailableException  Nobody could be reached, or started.
+         * @throws Exception\TimeoutException      No answer in time.
+         */
+        public function notifications(): array {}
+
+        /**
+         * What could not be delivered: of each rule, the last 1,000. The oldest first. Asks the members.
+         *
+         * @param string $name Of this rule; empty: of all.
+         *
+         * @return list<DeadLetter>
+         *
+         * @throws Exception\KeyNotFoundException  There is no rule of this name.
+         * @throws Exception\ExceptionInterface    As notifications().
+         */
+        public function deadLetters(string $name = ''): array {}
+
+        /**
+         * Sends dead letters of a rule once more, from the history, and forgets those that are taken. A call goes on for three
+         * seconds at most, and ends at the first that is refused: call again for the rest.
+         *
+         * @param list<int> $ids    Of these; empty: of all.
+         * @param bool      $forget Sends nothing, only forgets.
+         *
+         * @return int How many were delivered.
+         *
+         * @throws Exception\InvalidArgumentException  $ids holds something else than ids.
+         * @throws Exception\KeyNotFoundException      There is no rule of this name.
+         * @throws Exception\ExceptionInterface        As put(): mayHaveHappened() says that some may have been sent.
+         */
+        public function retryDeadLetters(string $name, array $ids = [], bool $forget = false): int {}
+
+        /**
          * Every change of the keys that begin with $prefix, in order, without a gap or a duplicate, also while the agent
          * restarts. Where reads see the newest revision, those that follow a change see it or what came after it.
          *
@@ -449,6 +516,53 @@ namespace Cfgstore {
         public readonly string $address;
         /** Why, in the author's words; may be empty. */
         public readonly string $comment;
+
+        private function __construct() {}
+    }
+
+    /**
+     * A rule of who is told when keys change, and how far it has got.
+     */
+    final class Notification
+    {
+        public readonly string $name;
+        /**
+         * As Client::setNotification() takes it; of a Slack URL and of a webhook's query nothing is shown. null: the rule was set
+         * by a newer version and can't be read; then the next three say nothing.
+         */
+        public readonly ?array $target;
+        /** The client's prefix included; empty: every key. */
+        public readonly string $prefix;
+        /** @var list<ChangeType> Empty: all. */
+        public readonly array $kinds;
+        public readonly bool $values;
+        /** Every change up to this revision has been delivered, or has become a dead letter. */
+        public readonly int $doneThroughRevision;
+        /** How many dead letters are kept. */
+        public readonly int $deadLetters;
+        /** Why the last attempt failed; null: it did not, or the member that answers does not lead, and so does not know. */
+        public readonly ?string $trouble;
+
+        private function __construct() {}
+    }
+
+    /**
+     * What could not be delivered.
+     */
+    final class DeadLetter
+    {
+        /** Names it among those of its rule. */
+        public readonly int $id;
+        /** The rule. */
+        public readonly string $name;
+        /** The first revision that it would have told of. */
+        public readonly int $fromRevision;
+        /** And the last. */
+        public readonly int $toRevision;
+        /** Why it could not be delivered. */
+        public readonly string $reason;
+        /** When it was given up, in seconds since 1970, to the millisecond. */
+        public readonly float $time;
 
         private function __construct() {}
     }

@@ -270,6 +270,78 @@ typedef struct {
 } CoreError;
 
 /**
+ * A rule, and how far it has got. Pointers are valid as `cfgstore_core_notifications` says.
+ */
+typedef struct {
+  /**
+   * Its name.
+   */
+  CoreBytes name;
+  /**
+   * The target as JSON; empty: the rule was set by a newer version, and all but `name` and what follows `values` is empty.
+   */
+  CoreBytes target;
+  /**
+   * The keys begin with this.
+   */
+  CoreBytes prefix;
+  /**
+   * Whether it was set to tell of puts. Of neither kind means: of all.
+   */
+  bool puts;
+  /**
+   * Whether it was set to tell of deletes.
+   */
+  bool deletes;
+  /**
+   * Whether values go along.
+   */
+  bool values;
+  /**
+   * Every change up to this revision has been delivered or has become a dead letter.
+   */
+  int64_t done_through_revision;
+  /**
+   * How many dead letters there are.
+   */
+  uint64_t dead_letters;
+  /**
+   * Why the last attempt failed; empty: it did not, or that is not known.
+   */
+  CoreBytes trouble;
+} CoreNotification;
+
+/**
+ * What could not be delivered. Pointers are valid as `cfgstore_core_dead_letters` says.
+ */
+typedef struct {
+  /**
+   * Names it among those of its rule.
+   */
+  uint64_t id;
+  /**
+   * The rule.
+   */
+  CoreBytes name;
+  /**
+   * First revision that it would have told of.
+   */
+  int64_t from_revision;
+  /**
+   * Last revision that it would have told of.
+   */
+  int64_t to_revision;
+  /**
+   * Why it could not be delivered.
+   */
+  CoreBytes reason;
+  /**
+   * When it was given up, in milliseconds since 1970.
+   */
+  int64_t time_unix_ms;
+} CoreDeadLetter;
+
+/**
  * What a store is opened with. Empty bytes mean: not set.
  */
 typedef struct {
@@ -545,6 +617,87 @@ bool cfgstore_core_lock_release(CoreLock *lock,
  * As the module says; the handle is gone afterwards.
  */
 void cfgstore_core_lock_free(CoreLock *lock);
+
+/**
+ * Sets a rule for the keys that begin with `prefix`, or replaces the one of this name. `target` is JSON, as
+ * `NotificationTarget::from_json` reads it. With neither `puts` nor `deletes` it tells of both.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_set_notification(CoreSource *source,
+                                    double timeout_secs,
+                                    CoreBytes name,
+                                    CoreBytes target,
+                                    CoreBytes prefix,
+                                    bool puts,
+                                    bool deletes,
+                                    bool values,
+                                    CoreError *error);
+
+/**
+ * Removes a rule.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_remove_notification(CoreSource *source,
+                                       double timeout_secs,
+                                       CoreBytes name,
+                                       CoreError *error);
+
+/**
+ * All rules of the cluster, in order of their names.
+ *
+ * `rules` and `count` describe memory of the store's, valid until `cfgstore_core_notifications_forget`, which is due when
+ * they have been looked at, the next such question or close.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_notifications(CoreSource *source,
+                                 double timeout_secs,
+                                 const CoreNotification **rules,
+                                 uintptr_t *count,
+                                 CoreError *error);
+
+/**
+ * What could not be delivered of a rule, or, if `name` is empty, of all, oldest first. The memory is as for
+ * `cfgstore_core_notifications`.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_dead_letters(CoreSource *source,
+                                double timeout_secs,
+                                CoreBytes name,
+                                const CoreDeadLetter **letters,
+                                uintptr_t *count,
+                                CoreError *error);
+
+/**
+ * Frees what the last question about notifications found.
+ *
+ * # Safety
+ * As the module says.
+ */
+void cfgstore_core_notifications_forget(CoreSource *source);
+
+/**
+ * Sends dead letters of a rule once more, for some seconds, and forgets what was delivered; or, with `only_forget`, only
+ * forgets them. No `ids`: all of them.
+ *
+ * # Safety
+ * As the module says; `ids` points to `id_count` numbers.
+ */
+bool cfgstore_core_retry_dead_letters(CoreSource *source,
+                                      double timeout_secs,
+                                      CoreBytes name,
+                                      const uint64_t *ids,
+                                      uintptr_t id_count,
+                                      bool only_forget,
+                                      uint64_t *delivered,
+                                      CoreError *error);
 
 /**
  * Binds a schema to a pattern, or unbinds it, if `schema` is empty.

@@ -99,6 +99,31 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_rollback, 0, 2, IS_LONG, 
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_set_notification, 0, 2, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, name, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, target, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, IS_STRING, 0, "\'\'")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, kinds, IS_ARRAY, 0, "[]")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, values, _IS_BOOL, 0, "false")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_remove_notification, 0, 1, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, name, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_notifications, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_dead_letters, 0, 0, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, name, IS_STRING, 0, "\'\'")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_retry_dead_letters, 0, 1, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO(0, name, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, ids, IS_ARRAY, 0, "[]")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, forget, _IS_BOOL, 0, "false")
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_WITH_RETURN_OBJ_INFO_EX(arginfo_client_watch, 0, 0, Cfgstore\\Watch, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, IS_STRING, 0, "\'\'")
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, timeout, IS_DOUBLE, 1, "null")
@@ -165,6 +190,11 @@ ZEND_METHOD(Cfgstore_Client, bindSchema);
 ZEND_METHOD(Cfgstore_Client, unbindSchema);
 ZEND_METHOD(Cfgstore_Client, history);
 ZEND_METHOD(Cfgstore_Client, rollback);
+ZEND_METHOD(Cfgstore_Client, setNotification);
+ZEND_METHOD(Cfgstore_Client, removeNotification);
+ZEND_METHOD(Cfgstore_Client, notifications);
+ZEND_METHOD(Cfgstore_Client, deadLetters);
+ZEND_METHOD(Cfgstore_Client, retryDeadLetters);
 ZEND_METHOD(Cfgstore_Client, watch);
 ZEND_METHOD(Cfgstore_Client, subscribe);
 ZEND_METHOD(Cfgstore_Client, lock);
@@ -204,6 +234,11 @@ static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, unbindSchema, arginfo_client_unbind_schema, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, history, arginfo_client_history, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, rollback, arginfo_client_rollback, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, setNotification, arginfo_client_set_notification, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, removeNotification, arginfo_client_remove_notification, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, notifications, arginfo_client_notifications, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, deadLetters, arginfo_client_dead_letters, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, retryDeadLetters, arginfo_client_retry_dead_letters, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, watch, arginfo_client_watch, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, subscribe, arginfo_client_subscribe, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, lock, arginfo_client_lock, ZEND_ACC_PUBLIC)

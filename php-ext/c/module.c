@@ -23,6 +23,7 @@ static PHP_MINIT_FUNCTION(cfgstore)
 	}
 	cfg_errors_register();
 	cfg_objects_register();
+	cfg_notifications_register();
 	cfg_client_register();
 	cfg_transaction_register();
 	cfg_watch_register();

@@ -2,7 +2,8 @@
 #include "php_cfgstore.h"
 #include "zend_enum.h"
 
-static zend_class_entry *entry_ce, *change_ce, *change_type_ce, *history_entry_ce, *status_ce;
+zend_class_entry *cfg_change_type_ce;
+static zend_class_entry *entry_ce, *change_ce, *history_entry_ce, *status_ce;
 
 ZEND_BEGIN_ARG_INFO_EX(arginfo_private_construct, 0, 0, 0)
 ZEND_END_ARG_INFO()
@@ -27,9 +28,7 @@ void cfg_declare_readonly(zend_class_entry *ce, const char *name, zend_type type
 	zend_string_release_ex(property, 1);
 }
 
-#define TYPE(mask) ((zend_type) ZEND_TYPE_INIT_MASK(mask))
-
-static zend_class_entry *register_carrier(const char *name)
+zend_class_entry *cfg_register_carrier(const char *name)
 {
 	zend_class_entry ce;
 	char full_name[64];
@@ -46,56 +45,56 @@ static void declare_change(zend_class_entry *ce)
 	zend_string *type_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\ChangeType"), 1);
 	zend_string *sealed_name = zend_string_init_interned(ZEND_STRL("Cfgstore\\Exception\\SealedException"), 1);
 	cfg_declare_readonly(ce, "type", (zend_type) ZEND_TYPE_INIT_CLASS(type_name, 0, 0));
-	cfg_declare_readonly(ce, "key", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(ce, "value", TYPE(MAY_BE_ANY));
-	cfg_declare_readonly(ce, "previous", TYPE(MAY_BE_ANY));
-	cfg_declare_readonly(ce, "revision", TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(ce, "key", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(ce, "value", CFG_TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(ce, "previous", CFG_TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(ce, "revision", CFG_TYPE(MAY_BE_LONG));
 	cfg_declare_readonly(ce, "error", (zend_type) ZEND_TYPE_INIT_CLASS(sealed_name, 1, 0));
 }
 
 void cfg_objects_register(void)
 {
-	entry_ce = register_carrier("Entry");
-	cfg_declare_readonly(entry_ce, "key", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(entry_ce, "value", TYPE(MAY_BE_ANY));
-	cfg_declare_readonly(entry_ce, "revision", TYPE(MAY_BE_LONG));
-	cfg_declare_readonly(entry_ce, "createRevision", TYPE(MAY_BE_LONG));
-	cfg_declare_readonly(entry_ce, "version", TYPE(MAY_BE_LONG));
+	entry_ce = cfg_register_carrier("Entry");
+	cfg_declare_readonly(entry_ce, "key", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(entry_ce, "value", CFG_TYPE(MAY_BE_ANY));
+	cfg_declare_readonly(entry_ce, "revision", CFG_TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(entry_ce, "createRevision", CFG_TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(entry_ce, "version", CFG_TYPE(MAY_BE_LONG));
 
-	change_type_ce = zend_register_internal_enum("Cfgstore\\ChangeType", IS_STRING, NULL);
-	change_type_ce->ce_flags |= ZEND_ACC_FINAL; /* as an enum in PHP; some engines leave it out */
+	cfg_change_type_ce = zend_register_internal_enum("Cfgstore\\ChangeType", IS_STRING, NULL);
+	cfg_change_type_ce->ce_flags |= ZEND_ACC_FINAL; /* as an enum in PHP; some engines leave it out */
 	zval value;
 	ZVAL_STR(&value, zend_string_init_interned(ZEND_STRL("put"), 1));
-	zend_enum_add_case_cstr(change_type_ce, "Put", &value);
+	zend_enum_add_case_cstr(cfg_change_type_ce, "Put", &value);
 	ZVAL_STR(&value, zend_string_init_interned(ZEND_STRL("delete"), 1));
-	zend_enum_add_case_cstr(change_type_ce, "Delete", &value);
+	zend_enum_add_case_cstr(cfg_change_type_ce, "Delete", &value);
 
-	change_ce = register_carrier("Change");
+	change_ce = cfg_register_carrier("Change");
 	declare_change(change_ce);
 
-	history_entry_ce = register_carrier("HistoryEntry");
+	history_entry_ce = cfg_register_carrier("HistoryEntry");
 	declare_change(history_entry_ce);
-	cfg_declare_readonly(history_entry_ce, "time", TYPE(MAY_BE_DOUBLE));
-	cfg_declare_readonly(history_entry_ce, "author", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(history_entry_ce, "verified", TYPE(MAY_BE_BOOL));
-	cfg_declare_readonly(history_entry_ce, "client", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(history_entry_ce, "address", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(history_entry_ce, "comment", TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "time", CFG_TYPE(MAY_BE_DOUBLE));
+	cfg_declare_readonly(history_entry_ce, "author", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "verified", CFG_TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(history_entry_ce, "client", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "address", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(history_entry_ce, "comment", CFG_TYPE(MAY_BE_STRING));
 
-	status_ce = register_carrier("Status");
-	cfg_declare_readonly(status_ce, "synced", TYPE(MAY_BE_BOOL));
-	cfg_declare_readonly(status_ce, "revision", TYPE(MAY_BE_LONG));
-	cfg_declare_readonly(status_ce, "generation", TYPE(MAY_BE_LONG));
-	cfg_declare_readonly(status_ce, "keys", TYPE(MAY_BE_LONG));
-	cfg_declare_readonly(status_ce, "restored", TYPE(MAY_BE_BOOL));
-	cfg_declare_readonly(status_ce, "agentAlive", TYPE(MAY_BE_BOOL));
-	cfg_declare_readonly(status_ce, "agentPid", TYPE(MAY_BE_LONG));
-	cfg_declare_readonly(status_ce, "silentSeconds", TYPE(MAY_BE_DOUBLE | MAY_BE_NULL));
-	cfg_declare_readonly(status_ce, "dataDir", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(status_ce, "mirrorDir", TYPE(MAY_BE_STRING | MAY_BE_NULL));
-	cfg_declare_readonly(status_ce, "valueMode", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(status_ce, "consistency", TYPE(MAY_BE_STRING));
-	cfg_declare_readonly(status_ce, "trouble", TYPE(MAY_BE_STRING | MAY_BE_NULL));
+	status_ce = cfg_register_carrier("Status");
+	cfg_declare_readonly(status_ce, "synced", CFG_TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(status_ce, "revision", CFG_TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "generation", CFG_TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "keys", CFG_TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "restored", CFG_TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(status_ce, "agentAlive", CFG_TYPE(MAY_BE_BOOL));
+	cfg_declare_readonly(status_ce, "agentPid", CFG_TYPE(MAY_BE_LONG));
+	cfg_declare_readonly(status_ce, "silentSeconds", CFG_TYPE(MAY_BE_DOUBLE | MAY_BE_NULL));
+	cfg_declare_readonly(status_ce, "dataDir", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(status_ce, "mirrorDir", CFG_TYPE(MAY_BE_STRING | MAY_BE_NULL));
+	cfg_declare_readonly(status_ce, "valueMode", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(status_ce, "consistency", CFG_TYPE(MAY_BE_STRING));
+	cfg_declare_readonly(status_ce, "trouble", CFG_TYPE(MAY_BE_STRING | MAY_BE_NULL));
 }
 
 void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const CoreRecord *record)
@@ -113,7 +112,7 @@ void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const C
 static zval *set_change(zval *property, const CoreChange *change, size_t prefix_length)
 {
 	cfg_block *no_block;
-	ZVAL_OBJ_COPY(property++, zend_enum_get_case_cstr(change_type_ce, change->deleted ? "Delete" : "Put"));
+	ZVAL_OBJ_COPY(property++, zend_enum_get_case_cstr(cfg_change_type_ce, change->deleted ? "Delete" : "Put"));
 	ZVAL_STRINGL(property++, (const char *) change->key.data + prefix_length, change->key.len - prefix_length);
 	if (change->unopened.len > 0) {
 		property++; /* stays without a value, so that reading it is an Error */

@@ -271,7 +271,11 @@ zend_string *cfg_encode(zval *value);
 /* ---- objects.c, client*.c, transaction.c, watch.c, lock.c: the classes ---- */
 
 void cfg_objects_register(void);
+/* A class that only carries values: readonly properties, and nobody but the extension makes its objects. */
+zend_class_entry *cfg_register_carrier(const char *name);
 void cfg_declare_readonly(zend_class_entry *ce, const char *name, zend_type type);
+#define CFG_TYPE(mask) ((zend_type) ZEND_TYPE_INIT_MASK(mask))
+extern zend_class_entry *cfg_change_type_ce;
 void cfg_new_entry(zval *result, zend_string *key, const cfg_slot *slot, const CoreRecord *record);
 /* `change` names the whole key, of which the client's prefix is taken off. */
 void cfg_new_change(zval *result, const CoreChange *change, size_t prefix_length);
@@ -279,6 +283,7 @@ void cfg_new_history_entry(zval *result, const CoreHistoryChange *entry, size_t 
 void cfg_new_status(zval *result, const cfg_source *source);
 
 void cfg_client_register(void);
+void cfg_notifications_register(void);
 void cfg_client_array_handlers(zend_object_handlers *handlers);
 extern const zend_function_entry cfg_functions[];
 

@@ -7,10 +7,11 @@ use cbindgen::{Builder, Config, ExportConfig, Language, RenameRule, Style};
 const UPDATE: &str = "CFGSTORE_UPDATE_HEADER";
 
 /// What the header is made of, in its order.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "src/abi/history.rs",
     "src/abi/keyring.rs",
     "src/abi/lock.rs",
+    "src/abi/notifications.rs",
     "src/abi/schema.rs",
     "src/abi/source.rs",
     "src/abi/transaction.rs",

@@ -6,6 +6,7 @@
 pub mod history;
 pub mod keyring;
 pub mod lock;
+pub mod notifications;
 pub mod schema;
 pub mod source;
 pub mod transaction;

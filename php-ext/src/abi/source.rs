@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::history::History;
 use super::keyring::keyring;
+use super::notifications::Notifications;
 use super::types::{CoreBytes, CoreError, guard, quietly};
 use crate::error::from_mirror;
 use crate::source::{Settings, Source, path_setting};
@@ -23,6 +24,8 @@ pub struct CoreSource {
     opened: Zeroizing<Vec<u8>>,
     /// What the last question about the history found.
     pub(super) history: History,
+    /// What the last question about notifications found.
+    pub(super) notifications: Notifications,
 }
 
 impl CoreSource {
@@ -169,6 +172,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
             scan: Vec::new(),
             opened: Zeroizing::default(),
             history: History::default(),
+            notifications: Notifications::default(),
         })))
     };
     // SAFETY: the caller lends `error`.
