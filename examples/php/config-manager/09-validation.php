@@ -1,5 +1,5 @@
 <?php
-// Step 7: validation. The servers refuse a database entry without a password, whoever sends it.
+// Step 9: validation. The servers refuse a database entry without a password, whoever sends it.
 
 $config = new Cfgstore\Client(prefix: '/config-manager/');
 $config->bindSchema('databases/*', ['type' => 'object', 'required' => ['host', 'password']]);

@@ -1,5 +1,5 @@
 <?php
-// Step 8: who changed what. Each change with its time, key, old and new value.
+// Step 10: who changed what. Each change with its time, key, old and new value.
 
 $config = new Cfgstore\Client(prefix: '/config-manager/');
 $config->put('theme', 'light', comment: 'as the customer wishes');
