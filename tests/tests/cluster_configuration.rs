@@ -1,10 +1,12 @@
-//! Schemas in a cluster: every member enforces them, whoever leads, also one that was away when they were bound.
+//! What a cluster knows of configuration, whoever leads: schemas, which every member enforces, also one that was away when they
+//! were bound; and the steps of `examples/php/config-manager`, while leaders are killed.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cfgstore_client::blocking::{Client, Mode};
 use cfgstore_client::{Address, BoundSchema, Error, ErrorKind, Options, PutOptions, Range};
-use cfgstore_tests::{Cluster, Kind};
+use cfgstore_tests::{Cluster, Host, Kind};
 
 fn client(endpoint: &str) -> Client {
     let options = Options {
@@ -70,5 +72,41 @@ fn every_member_enforces_schemas_also_one_that_was_away() {
         let found = member.range(&Range::prefix("n/")).expect("range");
         assert_eq!(found.kvs.len(), 101);
         assert!(found.kvs.iter().all(|kv| kv.value.iter().all(u8::is_ascii_digit)));
+    }
+}
+
+/// The programs of the example, in their order.
+fn steps() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/php/config-manager");
+    let files = std::fs::read_dir(folder).expect("the example");
+    let mut steps: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
+    steps.retain(|path| path.extension().is_some_and(|extension| extension == "php"));
+    steps.sort();
+    steps
+}
+
+#[test]
+fn the_ten_steps_of_a_configuration_manager_pass_though_the_leader_is_killed_between_any_two() {
+    // Elections take less time than by default.
+    let flags = ["--heartbeat-interval=50", "--election-timeout=300"];
+    let mut cluster = Cluster::with_flags(3, Kind::Cfgstored, &flags);
+    let host = Host::new();
+    let endpoints = format!("cfgstore.endpoints={}", cluster.endpoints().join(","));
+    let steps = steps();
+    assert_eq!(steps.len(), 10, "{steps:?}");
+    let mut killed = None;
+    for step in steps {
+        let mut php = host.php();
+        php.args(["-d", &endpoints, "-d", "cfgstore.timeout=20"])
+            .arg(&step);
+        let ran = php.output().expect("php");
+        assert!(ran.status.success(), "{} ended with {ran:#?}", step.display());
+        if let Some(index) = killed {
+            cluster.start_member(index);
+            cluster.wait_serving(index);
+        }
+        let leader = cluster.leader();
+        cluster.kill(leader);
+        killed = Some(leader);
     }
 }
