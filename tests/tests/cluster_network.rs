@@ -57,8 +57,20 @@ fn a_watcher_whose_events_were_compacted_while_it_was_cut_off_sees_them_or_is_to
 
 fn lagging_follower(compact: bool) {
     let kind = Kind::under_test();
-    let cluster = Cluster::in_namespaces(3, kind, &["--snapshot-count=100", "--heartbeat-interval=100"]);
-    let load = Load::without_watchers(&cluster.endpoints(), HEAVY);
+    let cluster = Cluster::in_namespaces(
+        3,
+        kind,
+        &[
+            "--snapshot-count=100",
+            "--heartbeat-interval=100",
+            "--election-timeout=500",
+        ],
+    );
+    let options = match kind {
+        Kind::Etcd => HEAVY,
+        Kind::Cfgstored => LoadOptions::default(),
+    };
+    let load = Load::without_watchers(&cluster.endpoints(), options);
     load.wait_for_writes(100);
     let lagging = cluster.follower();
     let url = cluster.member(lagging).client_url().to_owned();

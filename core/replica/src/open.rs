@@ -424,8 +424,10 @@ impl Timing {
 fn raft_config(config: &MemberConfig, cluster_id: u64) -> Result<Arc<Config>, OpenError> {
     let raft = Config {
         cluster_name: format!("{cluster_id:016x}"),
-        election_timeout_min: config.election_timeout_min_ms,
-        election_timeout_max: config.election_timeout_max_ms,
+        // A follower counts on its leader for openraft's longer time, and campaigns after another that lies between the two: within
+        // our longest in all.
+        election_timeout_min: config.election_timeout_max_ms * 3 / 10,
+        election_timeout_max: config.election_timeout_max_ms / 2,
         heartbeat_interval: config.heartbeat_interval_ms,
         // Snapshots and purges are decided by the maintenance thread.
         snapshot_policy: SnapshotPolicy::Never,
