@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 
 use bytes::Bytes;
 use cfgstore_client::blocking::Client;
-use cfgstore_client::{Error, ErrorKind, MAX_KEY_BYTES, PutOptions, Range, Result};
+use cfgstore_client::{DeleteOptions, Error, ErrorKind, MAX_KEY_BYTES, PutOptions, Range, Result};
 use cfgstore_server::embedded::Store;
 
 use crate::boundary::{bytes, handle, out, reading, set, sized_struct, take, unfailing, writing};
@@ -176,7 +176,11 @@ pub unsafe extern "C" fn cfgstore_delete(
     writing(error, || {
         let store = handle(store, "store")?;
         let key = key_argument(key, key_length)?;
-        let done = store.client().delete(key, condition(if_revision))?;
+        let options = DeleteOptions {
+            if_revision: condition(if_revision),
+            ..DeleteOptions::default()
+        };
+        let done = store.client().delete(key, &options)?;
         set(revision, done.revision);
         set(deleted, done.deleted);
         Ok(())

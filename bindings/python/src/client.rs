@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use cfgstore_client::{Error, ErrorKind, KeyValue, LockOptions, PutOptions, Range, WatchOptions};
+use cfgstore_client::{
+    DeleteOptions, Error, ErrorKind, KeyValue, LockOptions, PutOptions, Range, WatchOptions,
+};
 use cfgstore_server::embedded::Store;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -164,9 +166,11 @@ impl Client {
     /// Deletes a key, and returns whether it existed. if_revision is as in put().
     #[pyo3(signature = (key, *, if_revision=None))]
     fn delete(&self, py: Python<'_>, key: Key, if_revision: Option<i64>) -> PyResult<bool> {
-        Ok(self
-            .call(py, |client| client.delete(&key.0, if_revision))?
-            .deleted)
+        let options = DeleteOptions {
+            if_revision,
+            ..DeleteOptions::default()
+        };
+        Ok(self.call(py, |client| client.delete(&key.0, &options))?.deleted)
     }
 
     /// A transaction to fill and commit: all of its writes happen in one revision, or none does.

@@ -194,6 +194,9 @@ pub enum KeysCommand {
         /// Only if the key's last change was in this revision
         #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(i64).range(1..))]
         if_revision: Option<i64>,
+        /// Why, for the history of the key
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+        comment: String,
     },
     /// Print every change of a key, or of every key of a prefix, as it happens
     ///

@@ -14,7 +14,7 @@ use cfgstore_client::Client;
 use crate::arguments::DocumentsCommand;
 use crate::failure::Failure;
 use crate::output::Output;
-pub use difference::{JsonDifference, KeyDifference, counts};
+pub use difference::{JsonDifference, counts};
 pub use show::{Style, shown};
 
 pub async fn run(

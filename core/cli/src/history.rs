@@ -34,12 +34,6 @@ fn range(keys: &Keys) -> Range {
     }
 }
 
-/// The store's, now.
-async fn present_revision(client: &Client) -> Result<i64, Failure> {
-    let one = Range::prefix("").keys_only().limit(1);
-    Ok(client.range(&one).await?.revision)
-}
-
 /// Whoever has not logged in has only stated a name.
 fn author_text(author: &Author) -> String {
     match author.name() {

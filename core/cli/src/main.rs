@@ -24,7 +24,7 @@ mod value;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cfgstore_client::{Address, Client, Error, Options, PutOptions, Range, WatchOptions};
+use cfgstore_client::{Address, Client, DeleteOptions, Error, Options, PutOptions, Range, WatchOptions};
 use clap::Parser;
 
 use arguments::{Arguments, Command, Connection, KeysCommand};
@@ -52,7 +52,7 @@ async fn run(arguments: Arguments, output: &mut Output) -> Result<ExitCode, Fail
         Command::Migrate(migrate) => migrate::run(connection, &migrate, output).await,
         Command::Mirror(command) => mirror::run(connection, command, output).await,
         Command::Notify(command) => notify::run(&connect(connection)?, command, output).await,
-        Command::Schema(command) => schema::run(&connect(connection)?, command, output).await,
+        Command::Schema(command) => schema::run(&connect_with_keyring(connection)?, command, output).await,
         Command::Operate(command) => operate::run(connection, command, output).await,
         Command::Status => {
             let status = connect_running(connection)?.status().await?;
@@ -122,8 +122,13 @@ async fn keys(client: &Client, command: KeysCommand, output: &mut Output) -> Res
                 .await?;
             output.written(revision)?;
         }
-        KeysCommand::Del { key, if_revision } => {
-            let deleted = client.delete(&key, if_revision).await?;
+        KeysCommand::Del {
+            key,
+            if_revision,
+            comment,
+        } => {
+            let options = DeleteOptions { if_revision, comment };
+            let deleted = client.delete(&key, &options).await?;
             if !deleted.deleted {
                 return Err(Failure::not_found(&key));
             }

@@ -9,13 +9,13 @@ use cfgstore_proto::etcdserverpb::kv_client::KvClient;
 use cfgstore_proto::etcdserverpb::lease_client::LeaseClient;
 use tokio::time::Instant;
 
-use crate::apply::commented;
 use crate::blocking::LONGEST_WAIT;
 use crate::call::{Call, attempt, on};
+use crate::comment::Comment;
 use crate::connection::{Connection, Connections};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyspace::Keyspace;
-use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
+use crate::kv::{DeleteOptions, Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::{Lock, LockOptions};
 use crate::options::Options;
 use crate::pin::ClusterPin;
@@ -155,6 +155,12 @@ impl Client {
         })
     }
 
+    /// The revision of the store now.
+    pub async fn revision(&self) -> Result<i64> {
+        let one = Range::prefix("").keys_only().limit(1);
+        Ok(self.range(&one).await?.revision)
+    }
+
     /// A range as the wire has it: the prefix is not applied, nothing is left out. For copies of a whole store.
     pub async fn range_as_is(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse> {
         self.read_range(Call::read("range", &request.key.clone()), request)
@@ -189,20 +195,24 @@ impl Client {
             ..Default::default()
         };
         let call = Call::write("put", key);
+        let comment = Comment::new(&options.comment)?;
         let attempt = |connection: Connection| {
-            let request = commented(request.clone(), &options.comment);
+            let request = comment.on(request.clone());
             async move { on!(KvClient, connection).put(request).await }
         };
         let answer = self.call(call, attempt).await?;
         Ok(revision(answer.header))
     }
 
-    /// Deletes a key. Deleting one that does not exist is no error. With `if_revision`, fails with
+    /// Deletes a key. Deleting one that does not exist is no error. With [`DeleteOptions::if_revision`], fails with
     /// [`ErrorKind::Conflict`] unless the key's last change was in that revision.
-    pub async fn delete(&self, key: impl AsRef<[u8]>, if_revision: Option<i64>) -> Result<Deleted> {
+    pub async fn delete(&self, key: impl AsRef<[u8]>, options: &DeleteOptions) -> Result<Deleted> {
         let key = key.as_ref();
-        if let Some(if_revision) = if_revision {
-            let txn = Txn::new().if_revision(key, if_revision).delete(key);
+        if let Some(if_revision) = options.if_revision {
+            let txn = Txn::new()
+                .if_revision(key, if_revision)
+                .delete(key)
+                .comment(&options.comment);
             let revision = self.commit("delete", key, txn).await?.revision;
             return Ok(Deleted {
                 revision,
@@ -214,7 +224,12 @@ impl Client {
             ..Default::default()
         };
         let call = Call::write("delete", key);
-        let answer = self.call(call, attempt!(KvClient, delete_range, request)).await?;
+        let comment = Comment::new(&options.comment)?;
+        let attempt = |connection: Connection| {
+            let request = comment.on(request.clone());
+            async move { on!(KvClient, connection).delete_range(request).await }
+        };
+        let answer = self.call(call, attempt).await?;
         Ok(Deleted {
             revision: revision(answer.header),
             deleted: answer.deleted > 0,
@@ -232,8 +247,9 @@ impl Client {
         let writes = txn.writes();
         let request = txn.to_wire(self.keyspace())?;
         let call = Call { name, about, writes };
+        let comment = Comment::new(txn.reason())?;
         let attempt = |connection: Connection| {
-            let request = commented(request.clone(), txn.reason());
+            let request = comment.on(request.clone());
             async move { on!(KvClient, connection).txn(request).await }
         };
         let answer = self.call(call, attempt).await?;

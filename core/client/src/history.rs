@@ -6,9 +6,10 @@ use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::history_client::HistoryClient;
 use tonic::Response;
 
-use crate::apply::{Applied, applied, commented};
+use crate::apply::{Applied, applied};
 use crate::call::{Call, attempt, on};
 use crate::client::Client;
+use crate::comment::Comment;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::keyspace::{Keyspace, Span};
@@ -122,8 +123,10 @@ impl Author {
 pub struct KeyAt {
     /// The key, below the client's prefix.
     pub key: Bytes,
-    /// Its value.
+    /// Its value, opened if it was sealed.
     pub value: Bytes,
+    /// Why a sealed value could not be opened; then `value` is what is stored. `None`: there is nothing wrong.
+    pub unopened: Option<Box<Error>>,
     /// The revision of its last change then.
     pub mod_revision: i64,
     /// Number of its value since it was created.
@@ -212,17 +215,22 @@ impl Client {
         let answer = self.call(call, attempt!(HistoryClient, at, request)).await?;
         let wanted = answer.keys.into_iter().filter(|key| span.wants(&key.key));
         Ok(wanted
-            .map(|key| KeyAt {
-                key: self.keyspace().strip(key.key),
-                value: key.value,
-                mod_revision: key.mod_revision,
-                version: key.version,
+            .map(|key| {
+                let (value, unopened) = self.keyspace().open(&key.key, key.value);
+                KeyAt {
+                    key: self.keyspace().strip(key.key),
+                    value,
+                    unopened,
+                    mod_revision: key.mod_revision,
+                    version: key.version,
+                }
             })
             .collect())
     }
 
     /// Makes a range what it was at a revision, as one new revision: keys that were not there are deleted, others get their
-    /// value back. With `dry_run`, only tells what would change. Fails as [`Client::keys_at`], and with what a put fails with.
+    /// value back. With `dry_run`, only tells what would change, and fails where the rollback would. Fails as
+    /// [`Client::keys_at`], and with what a put fails with.
     pub async fn rollback(
         &self,
         range: &Range,
@@ -237,8 +245,9 @@ impl Client {
             revision,
             dry_run,
         };
+        let comment = Comment::new(comment)?;
         let attempt = |connection: Connection| {
-            let request = commented(request.clone(), comment);
+            let request = comment.on(request.clone());
             async move { on!(HistoryClient, connection).rollback(request).await }
         };
         let call = Call {

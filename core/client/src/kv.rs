@@ -62,7 +62,17 @@ pub struct PutOptions {
     pub if_revision: Option<i64>,
     /// The lease with which the key dies; 0: none.
     pub lease: i64,
-    /// Why, for the history, at most 1,024 bytes; empty: no reason. An etcd ignores it.
+    /// Why, for the history: one line of UTF-8, at most [`MAX_COMMENT_BYTES`](crate::MAX_COMMENT_BYTES); empty: no reason. An
+    /// etcd ignores it.
+    pub comment: String,
+}
+
+/// Options of a delete. The default deletes whatever is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// Delete only if the key's last change was in this revision; 0: only if the key does not exist.
+    pub if_revision: Option<i64>,
+    /// Why; see [`PutOptions::comment`].
     pub comment: String,
 }
 

@@ -20,11 +20,14 @@
 mod address;
 mod apply;
 pub mod autostart;
+mod blame;
 pub mod blocking;
 mod call;
 mod client;
 mod cluster;
+mod comment;
 mod connection;
+mod difference;
 mod endpoint;
 mod error;
 mod follow;
@@ -49,17 +52,21 @@ mod txn;
 pub mod upstream;
 mod watch;
 
+pub use cfgstore_documents as documents;
 pub use cfgstore_seal::{self as seal, LiveKeyring};
 
 pub use address::{Address, MemberAddress};
-pub use apply::{Applied, AppliedChange, Apply};
+pub use apply::{Applied, Apply};
+pub use blame::{Blame, BlamedLeaf};
 pub use client::Client;
 pub use cluster::{Member, Members};
+pub use comment::{MAX_COMMENT_BYTES, checked_comment};
+pub use difference::{Diff, DifferenceKind, KeyDifference};
 pub use error::{Error, ErrorKind, Result, RevisionConflict};
 pub use follow::ChangeFollower;
 pub use history::{Author, HistoryChange, HistoryQuery, KeyAt, Retention};
 pub use keyspace::{MAX_KEY_BYTES, RESERVED_PREFIX};
-pub use kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
+pub use kv::{DeleteOptions, Deleted, KeyValue, PutOptions, Range, RangeResult};
 pub use leases::LeaseTime;
 pub use lock::{Lock, LockOptions};
 pub use maintenance::{Alarm, KvHash, MemberStatus, Snapshot};

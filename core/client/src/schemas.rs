@@ -121,12 +121,13 @@ impl Client {
         Ok(answer.schemas.into_iter().filter_map(below).collect())
     }
 
-    /// What a put of the value would be refused for. Writes nothing.
+    /// What a put of the value, sealed as there, would be refused for. Writes nothing.
     pub async fn check_value(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>) -> Result<Violations> {
         let key = key.as_ref();
+        let whole_key = self.keyspace().key(key)?;
         let request = pb::CheckValueRequest {
-            key: self.keyspace().key(key)?,
-            value: value.into(),
+            value: self.keyspace().seal(&whole_key, value.into())?,
+            key: whole_key,
         };
         let call = Call::read("check value", key);
         let answer = self.call(call, attempt!(SchemasClient, check, request)).await?;

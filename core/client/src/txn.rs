@@ -52,7 +52,7 @@ impl Txn {
         Txn::default()
     }
 
-    /// Why, for the history, at most 1,024 bytes; empty: no reason. An etcd ignores it.
+    /// Why; see [`PutOptions::comment`](crate::PutOptions::comment).
     pub fn comment(mut self, comment: &str) -> Txn {
         comment.clone_into(&mut self.comment);
         self

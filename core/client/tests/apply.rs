@@ -5,7 +5,7 @@ mod support;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use cfgstore_client::{Address, Applied, AppliedChange, Apply, Client, ErrorKind, Options};
+use cfgstore_client::{Address, Applied, Apply, Client, ErrorKind, KeyDifference, Options};
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::history_server::{History, HistoryServer};
 use cfgstore_proto::etcdserverpb::ResponseHeader;
@@ -117,10 +117,11 @@ async fn keys_go_below_the_prefix_and_come_back_without_it() {
     };
     let (client, seen) = client_of(&folder, Ok(answer));
     let applied = client.apply(&everything()).await.unwrap();
-    let expected = [("app/a", Some("")), ("app/b", None)].map(|(key, value)| AppliedChange {
+    let expected = [("app/a", Some("")), ("app/b", None)].map(|(key, value)| KeyDifference {
         key: key.into(),
-        value: value.map(Into::into),
-        previous_value: None,
+        before: None,
+        after: value.map(Into::into),
+        unopened: None,
     });
     assert_eq!(
         applied,

@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{self, Mode};
-use cfgstore_client::{Address, ErrorKind, LockOptions, Options, PutOptions, WatchOptions};
+use cfgstore_client::{Address, DeleteOptions, ErrorKind, LockOptions, Options, PutOptions, WatchOptions};
 use support::proxy::Proxy;
 use support::{Etcd, PATIENCE, free_port, options_for, wait_until};
 
@@ -83,7 +83,11 @@ fn what_a_client_has_open_survives_the_end_of_any_member() {
         });
         let written = client.get(&key).unwrap().unwrap().mod_revision;
         wait_until("the same of a deletion", || {
-            let deleted = client.delete(&key, Some(written));
+            let options = DeleteOptions {
+                if_revision: Some(written),
+                ..DeleteOptions::default()
+            };
+            let deleted = client.delete(&key, &options);
             deleted.is_ok() || client.get(&key).is_ok_and(|found| found.is_none())
         });
         while seen.len() < 3 + 2 * round {

@@ -4,8 +4,8 @@ mod support;
 
 use cfgstore_client::blocking::Mode;
 use cfgstore_client::{
-    Client, ErrorKind, MAX_KEY_BYTES, Options, PutOptions, RESERVED_PREFIX, Range, RevisionConflict, Txn,
-    blocking,
+    Client, DeleteOptions, ErrorKind, MAX_KEY_BYTES, Options, PutOptions, RESERVED_PREFIX, Range,
+    RevisionConflict, Txn, blocking,
 };
 use support::Etcd;
 
@@ -19,6 +19,13 @@ fn if_revision(revision: i64) -> PutOptions {
     PutOptions {
         if_revision: Some(revision),
         ..PLAIN
+    }
+}
+
+fn deleted_at(revision: i64) -> DeleteOptions {
+    DeleteOptions {
+        if_revision: Some(revision),
+        ..DeleteOptions::default()
     }
 }
 
@@ -51,9 +58,9 @@ fn values_come_back_with_their_revisions() {
         );
         let old = client.range(&Range::key(&key).revision(first)).unwrap();
         assert_eq!(old.kvs[0].value, "1");
-        let deleted = client.delete(&key, None).unwrap();
+        let deleted = client.delete(&key, &DeleteOptions::default()).unwrap();
         assert_eq!((deleted.revision, deleted.deleted), (second + 1, true));
-        assert!(!client.delete(&key, None).unwrap().deleted);
+        assert!(!client.delete(&key, &DeleteOptions::default()).unwrap().deleted);
         assert_eq!(client.get(&key).unwrap(), None);
     }
 }
@@ -78,10 +85,10 @@ fn a_condition_on_the_revision_is_kept() {
     let error = client.put("k", "3", &if_revision(first)).unwrap_err();
     assert_eq!(error.conflicts[0].current, second);
     assert_eq!(
-        client.delete("k", Some(first)).unwrap_err().kind,
+        client.delete("k", &deleted_at(first)).unwrap_err().kind,
         ErrorKind::Conflict
     );
-    assert!(client.delete("k", Some(second)).unwrap().deleted);
+    assert!(client.delete("k", &deleted_at(second)).unwrap().deleted);
     let error = client.put("k", "4", &if_revision(second)).unwrap_err();
     assert!(error.message.contains("does not exist"), "{error}");
     assert_eq!(

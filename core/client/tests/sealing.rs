@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use cfgstore_client::blocking::{self, Mode};
 use cfgstore_client::seal::{Keyring, LiveKeyring, Pattern, is_envelope, key_id_of};
-use cfgstore_client::{Error, ErrorKind, Options, PutOptions, RESERVED_PREFIX, Range, Txn, WatchOptions};
+use cfgstore_client::{
+    DeleteOptions, Error, ErrorKind, Options, PutOptions, RESERVED_PREFIX, Range, Txn, WatchOptions,
+};
 use support::{Etcd, PATIENCE};
 
 const SECRET: &str = "{\"password\":\"hunter2\"}";
@@ -144,7 +146,7 @@ fn one_value_that_does_not_open_hides_no_other() {
             Some(error) => expect(at, &what(error)),
         }
     }
-    shop.delete("secret/1", None).unwrap();
+    shop.delete("secret/1", &DeleteOptions::default()).unwrap();
     let batch = watch.next(Some(PATIENCE)).unwrap().unwrap();
     assert_eq!(batch.changes[0].previous.as_ref().unwrap().value, "1");
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use cfgstore_client::blocking::{self, Mode, Watch};
 use cfgstore_client::{
-    Address, Change, ChangeBatch, ChangeKind, ErrorKind, Options, PutOptions, Txn, WatchOptions,
+    Address, Change, ChangeBatch, ChangeKind, DeleteOptions, ErrorKind, Options, PutOptions, Txn,
+    WatchOptions,
 };
 use cfgstore_proto::{etcdserverpb as pb, mvccpb};
 use support::proxy::Proxy;
@@ -51,7 +52,10 @@ fn changes_come_in_order_one_revision_at_a_time() {
             .txn(Txn::new().put("app/b", "1").put("app/a", "2"))
             .unwrap()
             .revision;
-        let last = client.delete("app/a", None).unwrap().revision;
+        let last = client
+            .delete("app/a", &DeleteOptions::default())
+            .unwrap()
+            .revision;
 
         let batch = next(&mut watch);
         assert_eq!((batch.revision, batch.changes.len()), (first, 1));
@@ -89,7 +93,7 @@ fn changes_come_in_order_one_revision_at_a_time() {
             .unwrap();
         assert_eq!(next(&mut again).revision, both);
         assert_eq!(next(&mut again).revision, last);
-        client.delete("app/b", None).unwrap();
+        client.delete("app/b", &DeleteOptions::default()).unwrap();
     }
 }
 

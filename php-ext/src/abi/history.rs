@@ -1,11 +1,10 @@
 //! The history of keys, and making them again what they were.
 
-use cfgstore_client::{ChangeKind, Error, ErrorKind, HistoryChange, HistoryQuery, Range};
+use cfgstore_client::{ChangeKind, Error, ErrorKind, HistoryChange, HistoryQuery, Range, checked_comment};
 
 use super::source::{CoreSource, whole_key};
 use super::types::{CoreBytes, CoreError, guard, quietly};
 use super::watch::CoreChange;
-use super::write::checked_comment;
 
 /// What a question about the history found, and C's view of it.
 #[derive(Default)]

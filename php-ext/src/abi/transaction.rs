@@ -1,10 +1,9 @@
 //! Transactions: gathered step by step, sent at once.
 
-use cfgstore_client::{Error, ErrorKind, Txn};
+use cfgstore_client::{Error, ErrorKind, Txn, checked_comment};
 
 use super::source::{CoreSource, whole_key};
 use super::types::{CoreBytes, CoreError, guard, quietly};
-use super::write::checked_comment;
 
 /// A transaction under construction.
 #[derive(Default)]

@@ -1,12 +1,9 @@
 //! Writing single keys.
 
-use cfgstore_client::{Error, ErrorKind, PutOptions};
+use cfgstore_client::{DeleteOptions, PutOptions, checked_comment};
 
 use super::source::{CoreSource, whole_key};
 use super::types::{CoreBytes, CoreError, guard};
-
-/// Longest comment that a store keeps, in bytes.
-const COMMENT_MAX_BYTES: usize = 1024;
 
 /// Writes a key. `if_revision`: only if its last change was in that revision (0: only if it is absent); negative: always.
 /// `comment`: why, for the history; may be empty.
@@ -69,34 +66,18 @@ pub unsafe extern "C" fn cfgstore_core_delete(
         // SAFETY: the caller holds the handle and lends the rest.
         let (source, prefix, key, revision) =
             unsafe { (&mut *source, prefix.get(), key.get(), &mut *revision) };
+        let options = DeleteOptions {
+            if_revision: wanted(if_revision),
+            ..DeleteOptions::default()
+        };
         *revision = source
             .client(timeout_secs)?
-            .delete(whole_key(prefix, key)?, wanted(if_revision))?
+            .delete(whole_key(prefix, key)?, &options)?
             .revision;
         Ok(())
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, delete) }.is_some()
-}
-
-/// A reason for a write, as a store keeps it: one that does not suit it would be left out without a word.
-pub(super) fn checked_comment(bytes: &[u8]) -> Result<&str, Error> {
-    let refused = |what: String| {
-        Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("the comment {what}"),
-        ))
-    };
-    if bytes.len() > COMMENT_MAX_BYTES {
-        return refused(format!(
-            "has {} bytes; at most {COMMENT_MAX_BYTES} are kept",
-            bytes.len()
-        ));
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.trim().contains(char::is_control) => Ok(text),
-        _ => refused("is not one line of UTF-8 text".to_owned()),
-    }
 }
 
 /// C's way to say "no condition" is a negative number.

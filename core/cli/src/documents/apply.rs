@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use cfgstore_client::{Applied, Client, ErrorKind, KeyValue, Range, Txn};
+use cfgstore_client::{Applied, Client, ErrorKind, KeyDifference, KeyValue, Range, Txn};
 use cfgstore_documents::Value;
 use serde::Serialize;
 
 use super::folder::{self, Folder};
 use super::show::Style;
-use super::{JsonDifference, KeyDifference, counts};
+use super::{JsonDifference, counts};
 use crate::arguments::Apply;
 use crate::failure::Failure;
 use crate::history::check_prefix;
@@ -160,9 +160,10 @@ fn report(
         .changes
         .iter()
         .map(|change| KeyDifference {
-            key: change.key,
-            before: change.before.map(|kv| &kv.value[..]),
-            after: change.after.as_deref(),
+            key: Bytes::copy_from_slice(change.key),
+            before: change.before.map(|kv| kv.value.clone()),
+            after: change.after.clone(),
+            unopened: None,
         })
         .collect();
     if output.is_json() {
@@ -170,7 +171,7 @@ fn report(
         output.json(&Report {
             revision,
             dry_run: arguments.dry_run,
-            changes: differences.iter().map(KeyDifference::json).collect(),
+            changes: differences.iter().map(JsonDifference::of).collect(),
             skipped: skipped.map(|file| file.display().to_string()).collect(),
         })?;
         return Ok(());
@@ -183,7 +184,7 @@ fn report(
     }
     let style = Style::of_stdout();
     for difference in &differences {
-        difference.show(&style, output)?;
+        style.change(output, difference)?;
     }
     let counts = counts(&differences);
     output.line(&match () {

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use cfgstore_client::KeyDifference;
 use cfgstore_documents::{Value, diff};
 
 use crate::output::Output;
@@ -36,21 +37,15 @@ impl Style {
         }
     }
 
-    /// One key, with stored bytes before and after; `None`: it is not there.
-    pub fn change(
-        &self,
-        output: &mut Output,
-        key: &[u8],
-        before: Option<&[u8]>,
-        after: Option<&[u8]>,
-    ) -> io::Result<()> {
-        let key = to_line(key);
-        match (before, after) {
+    /// One key.
+    pub fn change(&self, output: &mut Output, difference: &KeyDifference) -> io::Result<()> {
+        let key = to_line(&difference.key);
+        match (&difference.before, &difference.after) {
             (None, Some(after)) => self.line(output, "", '+', &format!("{key}: {}", shown_bytes(after))),
             (Some(before), None) => self.line(output, "", '-', &format!("{key}: {}", shown_bytes(before))),
-            (Some(before), Some(after)) => match (Value::of_stored(before), Value::of_stored(after)) {
-                (Ok(old), Ok(new)) => self.paths(output, &key, &old, &new),
-                _ => self.line(
+            (Some(before), Some(after)) => match difference.documents() {
+                Some((old, new)) => self.paths(output, &key, &old, &new),
+                None => self.line(
                     output,
                     "",
                     '~',

@@ -1,15 +1,13 @@
 //! `cfgctl diff` and `cfgctl rollback`: what differs between two revisions, and undoing it.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use bytes::Bytes;
-use cfgstore_client::{Client, KeyAt};
+use cfgstore_client::{Client, KeyDifference};
 use serde::Serialize;
 
-use super::{check_prefix, present_revision, range};
+use super::{check_prefix, range};
 use crate::arguments::{Diff, Rollback};
-use crate::documents::{JsonDifference, KeyDifference, Style, counts};
+use crate::documents::{JsonDifference, Style, counts};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -30,27 +28,26 @@ struct RolledBack {
 }
 
 pub async fn diff(client: &Client, arguments: &Diff, output: &mut Output) -> Result<ExitCode, Failure> {
-    let range = range(&arguments.keys);
-    let to = match arguments.to {
-        Some(to) => to,
-        None => present_revision(client).await?,
-    };
-    let before = client.keys_at(&range, arguments.from).await?;
-    let after = client.keys_at(&range, to).await?;
-    let differences = differences(&before, &after);
+    let Diff { keys, from, to } = arguments;
+    let found = client.diff(&range(keys), *from, *to).await?;
     if output.is_json() {
         output.json(&Compared {
-            from: arguments.from,
-            to,
-            changes: differences.iter().map(KeyDifference::json).collect(),
+            from: *from,
+            to: found.to,
+            changes: found.keys.iter().map(JsonDifference::of).collect(),
         })?;
     } else {
-        let style = Style::of_stdout();
-        for difference in &differences {
-            difference.show(&style, output)?;
-        }
+        show(&found.keys, output)?;
     }
-    Ok(code(!differences.is_empty()))
+    Ok(code(!found.keys.is_empty()))
+}
+
+fn show(differences: &[KeyDifference], output: &mut Output) -> Result<(), Failure> {
+    let style = Style::of_stdout();
+    for difference in differences {
+        style.change(output, difference)?;
+    }
+    Ok(())
 }
 
 fn code(differs: bool) -> ExitCode {
@@ -59,22 +56,6 @@ fn code(differs: bool) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
-}
-
-/// The keys that differ, in their order. Another way to write the same document is no difference.
-fn differences<'a>(before: &'a [KeyAt], after: &'a [KeyAt]) -> Vec<KeyDifference<'a>> {
-    type Value<'a> = Option<&'a [u8]>;
-    let mut keys: BTreeMap<&[u8], (Value<'_>, Value<'_>)> = BTreeMap::new();
-    for key in before {
-        keys.entry(&key.key).or_default().0 = Some(&key.value);
-    }
-    for key in after {
-        keys.entry(&key.key).or_default().1 = Some(&key.value);
-    }
-    let each = keys
-        .into_iter()
-        .map(|(key, (before, after))| KeyDifference { key, before, after });
-    each.filter(|difference| !difference.is_none()).collect()
 }
 
 pub async fn rollback(
@@ -92,27 +73,16 @@ pub async fn rollback(
         check_prefix("a rollback", &keys.key)?;
     }
     let done = client.rollback(&range(keys), *to, *dry_run, comment).await?;
-    let differences: Vec<KeyDifference> = done
-        .changes
-        .iter()
-        .map(|change| KeyDifference {
-            key: &change.key,
-            before: change.previous_value.as_ref().map(Bytes::as_ref),
-            after: change.value.as_ref().map(Bytes::as_ref),
-        })
-        .collect();
+    let differences = &done.changes;
     if output.is_json() {
         output.json(&RolledBack {
             revision: done.revision,
             dry_run: *dry_run,
-            changes: differences.iter().map(KeyDifference::json).collect(),
+            changes: differences.iter().map(JsonDifference::of).collect(),
         })?;
     } else {
-        let style = Style::of_stdout();
-        for difference in &differences {
-            difference.show(&style, output)?;
-        }
-        let counts = counts(&differences);
+        show(differences, output)?;
+        let counts = counts(differences);
         output.line(&match () {
             () if differences.is_empty() => format!("nothing differs from revision {to}"),
             () if *dry_run => format!("dry run, nothing is written: {counts}"),

@@ -1,11 +1,11 @@
 //! `cfgctl history` and `cfgctl log`: one change after the other.
 
-use cfgstore_client::{ChangeKind, Client, HistoryChange, HistoryQuery, Range};
+use cfgstore_client::{ChangeKind, Client, HistoryChange, HistoryQuery, KeyDifference, Range};
 use serde::Serialize;
 
-use super::{JsonAuthor, author_text, present_revision, range};
+use super::{JsonAuthor, author_text, range};
 use crate::arguments::{History, Log};
-use crate::documents::{JsonDifference, KeyDifference, Style};
+use crate::documents::{JsonDifference, Style};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::time::{Since, utc};
@@ -52,7 +52,7 @@ pub async fn log(client: &Client, arguments: &Log, output: &mut Output) -> Resul
         return print_all(&client.history(&query).await?, output);
     }
     // What is kept is read first: a stream refuses to begin where some of the history is gone.
-    let present = present_revision(client).await?;
+    let present = client.revision().await?;
     query.to_revision = present;
     print_all(&client.history(&query).await?, output)?;
     (query.from_revision, query.to_revision) = (present + 1, 0);
@@ -71,22 +71,21 @@ fn print_all(changes: &[HistoryChange], output: &mut Output) -> Result<(), Failu
 }
 
 fn print(change: &HistoryChange, style: &Style, output: &mut Output) -> Result<(), Failure> {
-    let before = change.previous_value.as_deref();
-    let after = (change.kind == ChangeKind::Put).then_some(&change.value[..]);
+    let is_put = change.kind == ChangeKind::Put;
     let difference = KeyDifference {
-        key: &change.key,
-        before,
-        after,
+        key: change.key.clone(),
+        before: change.previous_value.clone(),
+        after: is_put.then(|| change.value.clone()),
+        unopened: change.unopened.clone(),
     };
     // What there was before a creation is known: nothing.
-    let before_is_known = before.is_some() || change.version == 1;
+    let before_is_known = difference.before.is_some() || change.version == 1;
     let author = &change.author;
     if output.is_json() {
-        let kind = if after.is_some() { "put" } else { "delete" };
         output.json(&JsonChange {
             difference: JsonDifference {
-                change: kind,
-                ..difference.json()
+                change: if is_put { "put" } else { "delete" },
+                ..JsonDifference::of(&difference)
             },
             before_is_known,
             revision: change.revision,
@@ -111,8 +110,8 @@ fn print(change: &HistoryChange, style: &Style, output: &mut Output) -> Result<(
         }
     }
     output.line(&head)?;
-    match after {
-        _ if before_is_known => difference.show(style, output)?,
+    match &difference.after {
+        _ if before_is_known => style.change(output, &difference)?,
         Some(after) => style.replaced(output, &change.key, after)?,
         None => output.line(&format!("- {}", to_line(&change.key)))?,
     }

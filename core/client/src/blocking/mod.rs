@@ -19,10 +19,12 @@ pub use lock::Lock;
 pub use watch::Watch;
 
 use crate::apply::Applied;
+use crate::blame::Blame;
 use crate::blocking::driver::Driver;
+use crate::difference::Diff;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{HistoryChange, HistoryQuery};
-use crate::kv::{Deleted, KeyValue, PutOptions, Range, RangeResult};
+use crate::kv::{DeleteOptions, Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
 use crate::notifications::{DeadLetter, NotificationRule, NotificationStatus};
 use crate::options::Options;
@@ -86,9 +88,8 @@ impl Client {
     }
 
     /// See [`crate::Client::delete`].
-    pub fn delete(&self, key: impl AsRef<[u8]>, if_revision: Option<i64>) -> Result<Deleted> {
-        self.driver
-            .run(async |client| client.delete(key, if_revision).await)
+    pub fn delete(&self, key: impl AsRef<[u8]>, options: &DeleteOptions) -> Result<Deleted> {
+        self.driver.run(async |client| client.delete(key, options).await)
     }
 
     /// See [`crate::Client::txn`].
@@ -105,6 +106,16 @@ impl Client {
     pub fn rollback(&self, range: &Range, revision: i64, dry_run: bool, comment: &str) -> Result<Applied> {
         self.driver
             .run(async |client| client.rollback(range, revision, dry_run, comment).await)
+    }
+
+    /// See [`crate::Client::diff`].
+    pub fn diff(&self, range: &Range, from: i64, to: Option<i64>) -> Result<Diff> {
+        self.driver.run(async |client| client.diff(range, from, to).await)
+    }
+
+    /// See [`crate::Client::blame`].
+    pub fn blame(&self, key: impl AsRef<[u8]>) -> Result<Blame> {
+        self.driver.run(async |client| client.blame(key).await)
     }
 
     /// See [`crate::Client::bind_schema`].

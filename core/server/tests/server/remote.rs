@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cfgstore_client::{ErrorKind, LockOptions, PutOptions, Range, Txn, WatchOptions};
+use cfgstore_client::{DeleteOptions, ErrorKind, LockOptions, PutOptions, Range, Txn, WatchOptions};
 use cfgstore_proto::etcdserverpb as pb;
 use cfgstore_proto::etcdserverpb::lease_client::LeaseClient;
 use cfgstore_server::{Agent, Server, StartError};
@@ -47,7 +47,7 @@ async fn copies_whatever_there_is(member: Member) {
         put(&direct, &format!("large/{i}"), &"x".repeat(900_000)).await;
     }
     put(&direct, "/_cfgstore/x", "hidden").await;
-    direct.delete("k/0/0", None).await.unwrap();
+    direct.delete("k/0/0", &DeleteOptions::default()).await.unwrap();
     let host = Host::start(&[&Road::to(member.address()).await]).await;
     let snapshot = host.reader().snapshot().unwrap();
     let there = direct.range(&Range::prefix("")).await.unwrap();
@@ -73,7 +73,7 @@ async fn an_answered_write_is_in_the_mirror(member: Member) {
         (Some("1"), None)
     );
     assert_eq!(snapshot.revision(), outcome.revision);
-    client.delete("a", None).await.unwrap();
+    client.delete("a", &DeleteOptions::default()).await.unwrap();
     assert!(reader.snapshot().unwrap().is_empty());
 }
 
@@ -129,7 +129,7 @@ async fn watches_are_passed_on(member: Member) {
     for i in 0..10 {
         put(&direct, &format!("w/{i}"), &"x".repeat(400_000)).await;
     }
-    direct.delete("w/0", None).await.unwrap();
+    direct.delete("w/0", &DeleteOptions::default()).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < 11 {
         let batch = soon(watch.next()).await.unwrap();
@@ -209,7 +209,11 @@ async fn a_lock_whose_key_is_deleted_is_lost(member: Member) {
     let host = Host::start(&[&Road::to(member.address()).await]).await;
     let mut lock = host.client().lock("l", &waiting(Duration::ZERO)).await.unwrap();
     let key = lock.key().to_vec();
-    member.client().delete(&key, None).await.unwrap();
+    member
+        .client()
+        .delete(&key, &DeleteOptions::default())
+        .await
+        .unwrap();
     eventually("it is told", async || !lock.is_held()).await;
     assert_eq!(lock.release().await.unwrap_err().kind, ErrorKind::LockLost);
 }

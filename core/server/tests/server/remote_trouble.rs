@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cfgstore_client::{ErrorKind, LockOptions, PutOptions, WatchOptions};
+use cfgstore_client::{DeleteOptions, ErrorKind, LockOptions, PutOptions, WatchOptions};
 use cfgstore_mirror::Reader;
 use cfgstore_proto::etcdserverpb as pb;
 use cfgstore_proto::etcdserverpb::kv_client::KvClient;
@@ -54,7 +54,7 @@ async fn what_is_known_stays_while_the_members_are_away() {
         );
         assert!(error.message.contains(&road.url()), "{error}");
         put(&direct, "a", "2").await;
-        direct.delete("a", None).await.unwrap();
+        direct.delete("a", &DeleteOptions::default()).await.unwrap();
         put(&direct, "b", "3").await;
         assert_eq!(
             reader.heartbeat_boot_ms(),
@@ -88,7 +88,7 @@ async fn history_that_is_gone_leads_to_a_new_copy() {
         put(&host.client(), "a", "1").await;
         road.lead_to(None);
         told(&host, &road.url()).await;
-        direct.delete("a", None).await.unwrap();
+        direct.delete("a", &DeleteOptions::default()).await.unwrap();
         let mut revision = 0;
         for i in 0..20 {
             revision = put(&direct, &format!("k{i}"), "v").await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cfgstore_client::{BoundSchema, Client, Error, ErrorKind, PutOptions, Range, Txn};
+use cfgstore_client::{BoundSchema, Client, DeleteOptions, Error, ErrorKind, PutOptions, Range, Txn};
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::schemas_client::SchemasClient;
 use prost::Message;
@@ -198,13 +198,13 @@ async fn binding_says_which_existing_values_violate() {
     }
     assert_eq!(client.schemas().await.unwrap(), []);
     put(&client, "n/b", "2").await;
-    client.delete("n/c", None).await.unwrap();
+    client.delete("n/c", &DeleteOptions::default()).await.unwrap();
     client.bind_schema(&integers, true).await.unwrap();
     assert_eq!(client.schemas().await.unwrap(), []);
     client.bind_schema(&integers, false).await.unwrap();
     assert_eq!(client.schemas().await.unwrap(), [integers]);
     // Keys of cfgstore itself are nobody's to judge, so locks go on under a schema of all keys.
-    client.delete("o", None).await.unwrap();
+    client.delete("o", &DeleteOptions::default()).await.unwrap();
     bind(&client, "*", r#"{"type": "integer"}"#).await;
     put(&client, "/_cfgstore/x", "").await;
     assert_eq!(
