@@ -65,6 +65,17 @@ impl Judge {
         }))
     }
 
+    /// Refuses what `command` would be refused for if each of its puts ran, without proposing it.
+    pub async fn allow(&self, state: &State, command: Command) -> Result<(), Status> {
+        let Command::Judged(judged) = self.judged(state, command).await? else {
+            return Ok(());
+        };
+        match judged.violations.into_iter().next() {
+            Some(violation) => Err(refusal_of(violation.report)),
+            None => Ok(()),
+        }
+    }
+
     /// What a put of the value would be refused for.
     pub async fn check(&self, state: &State, key: Bytes, value: Bytes) -> Result<pb::Violations, Status> {
         let compiled = self.compiled(state);

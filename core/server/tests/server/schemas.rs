@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cfgstore_client::{BoundSchema, Client, DeleteOptions, Error, ErrorKind, PutOptions, Range, Txn};
+use cfgstore_client::{Apply, BoundSchema, Client, DeleteOptions, Error, ErrorKind, PutOptions, Range, Txn};
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::schemas_client::SchemasClient;
 use prost::Message;
@@ -156,6 +156,30 @@ async fn a_transaction_with_one_bad_value_changes_nothing() {
     );
     assert_eq!(value(&client, "n/a").await.as_deref(), Some("1"));
     assert_eq!(client.range(&Range::prefix("")).await.unwrap().revision, revision);
+}
+
+#[tokio::test]
+async fn apply_and_rollback_are_refused_also_in_a_dry_run() {
+    let member = Member::cfgstored();
+    let client = member.client();
+    let then = put(&client, "n/a", "\"one\"").await;
+    put(&client, "n/a", "1").await;
+    bind(&client, "n/*", r#"{"type": "integer"}"#).await;
+    let bad = [of("n/a", "", "must be an integer, but is a string")];
+    for dry_run in [true, false] {
+        let error = client
+            .rollback(&Range::key("n/a"), then, dry_run, "")
+            .await
+            .unwrap_err();
+        assert_eq!(told(&error), bad);
+        let apply = Apply {
+            entries: vec![(b"n/a".to_vec(), "\"two\"".into())],
+            dry_run,
+            ..Apply::default()
+        };
+        assert_eq!(told(&client.apply(&apply).await.unwrap_err()), bad);
+    }
+    assert_eq!(value(&client, "n/a").await.as_deref(), Some("1"));
 }
 
 #[tokio::test]

@@ -69,7 +69,8 @@ fn author(caller: &Caller) -> pb::Author {
 }
 
 impl HistoryService {
-    /// Makes the edit, and answers what it changed; again from the start when others were faster.
+    /// Makes the edit, and answers what it changed; again from the start when others were faster. A dry run ends where it would be
+    /// proposed, and is refused for what schemas would refuse.
     async fn edit(
         &self,
         caller: Caller,
@@ -81,6 +82,9 @@ impl HistoryService {
             self.ctx.linearizable().await?;
             let state = self.ctx.member.state();
             let edit = plan(&state)?;
+            if dry_run {
+                self.ctx.judge.allow(&state, edit.command()).await?;
+            }
             if dry_run || edit.is_empty() {
                 return Ok(edit.into_response(self.ctx.header(state.revision())));
             }
