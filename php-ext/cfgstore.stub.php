@@ -213,11 +213,14 @@ namespace Cfgstore {
         /**
          * Deletes a key. That it does not exist is no failure, unless $ifRevision says otherwise.
          *
+         * @param int|null $ifRevision As in put().
+         * @param string   $comment    As in put().
+         *
          * @return int A revision at which the key is gone.
          *
          * @throws Exception\ExceptionInterface  As put().
          */
-        public function delete(string $key, ?int $ifRevision = null): int {}
+        public function delete(string $key, ?int $ifRevision = null, string $comment = ''): int {}
 
         /**
          * Binds a JSON Schema (2020-12) to keys: from then on every put of a value that violates it is refused, whoever sends
@@ -241,21 +244,61 @@ namespace Cfgstore {
         public function unbindSchema(string $pattern): void {}
 
         /**
+         * The schemas that are bound to patterns below the client's prefix, in order of the patterns. Those of wider patterns hold
+         * as well.
+         *
+         * @return list<Schema>
+         *
+         * @throws Exception\UnsupportedException  The members are an etcd's.
+         * @throws Exception\UnavailableException  Nobody could be reached, or started.
+         * @throws Exception\TimeoutException      No answer in time.
+         */
+        public function schemas(): array {}
+
+        /**
+         * Which existing values bindSchema() would be refused for. Binds nothing.
+         *
+         * @return list<array{key: string, path: string, message: string}> As SchemaException::violations(); empty: it can be bound.
+         *
+         * @throws Exception\InvalidArgumentException  It is no schema, or could take too long; the message says where.
+         * @throws Exception\EncodingException         The schema has no JSON form.
+         * @throws Exception\ExceptionInterface        As schemas().
+         */
+        public function checkSchema(string $pattern, array $schema): array {}
+
+        /**
+         * What put() of the value would be refused for. Writes nothing.
+         *
+         * @return list<array{key: string, path: string, message: string}> As SchemaException::violations(), the first hundred; empty: the
+         *                                                                 value is good.
+         *
+         * @throws Exception\InvalidArgumentException  The key is empty.
+         * @throws Exception\EncodingException         The value has no JSON form.
+         * @throws Exception\ExceptionInterface        As schemas().
+         */
+        public function checkValue(string $key, mixed $value): array {}
+
+        /**
          * The changes of a key that are kept, the newest first. By default those are its last 100, as far as the changes of all
          * keys fit into 64 MiB; see docs/history.md. Asks the store; one without a history of its own, as an etcd, has none.
          *
-         * @param string $key    Also one that does not exist any more.
-         * @param int    $limit  At most so many; 0: all.
-         * @param bool   $prefix Of all keys that begin with $key, which may then be empty.
+         * The change log of all keys is `history('', prefix: true)`; all conditions together select.
+         *
+         * @param string     $key      Also one that does not exist any more.
+         * @param int        $limit    At most so many; 0: all.
+         * @param bool       $prefix   Of all keys that begin with $key, which may then be empty.
+         * @param float|null $fromTime Made then or later, in seconds since 1970, as HistoryEntry::$time; null: no bound.
+         * @param float|null $toTime   Made then or earlier.
+         * @param string     $author   By this user, or by a client that calls itself so and has not authenticated; empty: by anybody.
          *
          * @return list<HistoryEntry> Empty if the key never was, or nothing of it is kept.
          *
          * @throws Exception\UnsupportedException       The members are an etcd's.
-         * @throws Exception\InvalidArgumentException   The key is empty, or the limit negative.
+         * @throws Exception\InvalidArgumentException   The key is empty, the limit negative, or a time not finite.
          * @throws Exception\UnavailableException       Nobody could be reached, or started.
          * @throws Exception\TimeoutException           No answer in time.
          */
-        public function history(string $key, int $limit = 0, bool $prefix = false): array {}
+        public function history(string $key, int $limit = 0, bool $prefix = false, ?float $fromTime = null, ?float $toTime = null, string $author = ''): array {}
 
         /**
          * Makes a key what it was at a revision, as a new change: a key that was not there is deleted. Nothing is written if it
@@ -273,6 +316,49 @@ namespace Cfgstore {
          * @throws Exception\ExceptionInterface    As put().
          */
         public function rollback(string $key, int $revision, string $comment = '', bool $prefix = false): int {}
+
+        /**
+         * What rollback() would change, without changing it: a dry run.
+         *
+         * @return list<Difference> From now to what the rollback would make; empty: there is nothing to do.
+         *
+         * @throws Exception\SchemaException     The rollback would be refused: a value that it brings back violates a schema of today.
+         * @throws Exception\ExceptionInterface  As rollback().
+         */
+        public function previewRollback(string $key, int $revision, bool $prefix = false): array {}
+
+        /**
+         * What differs between two revisions: a key that came or went as a whole, the documents of one that was changed place by
+         * place. Another way to write the same document is no difference. Keys that a lease held are left out.
+         *
+         * @param int      $from   A revision of the store, as in rollback().
+         * @param int|null $to     Another one, also an earlier; null: now.
+         * @param bool     $prefix All keys that begin with $key, which may then be empty.
+         *
+         * @return list<Difference> In order of the keys, and of the places in them; empty: nothing differs.
+         *
+         * @throws Exception\CompactedException        What was there is no longer kept; the message says from which revision on it is.
+         * @throws Exception\UnsupportedException      The members are an etcd's.
+         * @throws Exception\InvalidArgumentException  The key is empty, or there is no such revision.
+         * @throws Exception\UnavailableException      Nobody could be reached, or started.
+         * @throws Exception\TimeoutException          No answer in time.
+         */
+        public function diff(string $key, int $from, ?int $to = null, bool $prefix = false): array {}
+
+        /**
+         * Which change each value in a key's document comes from. Items of lists are told apart by their number.
+         *
+         * @return list<BlamedValue> In the document's order: each value that is no array with something in it.
+         *
+         * @throws Exception\KeyNotFoundException      The key does not exist.
+         * @throws Exception\CompactedException        No history of the key is kept.
+         * @throws Exception\InvalidArgumentException  The key is empty, or its value neither JSON nor text.
+         * @throws Exception\SealedException           The value is sealed and can't be opened.
+         * @throws Exception\UnsupportedException      The members are an etcd's.
+         * @throws Exception\UnavailableException      Nobody could be reached, or started.
+         * @throws Exception\TimeoutException          No answer in time.
+         */
+        public function blame(string $key): array {}
 
         /**
          * Sets a rule of who is told when keys change, or replaces the one of this name. The cluster tells: at least once, and in
@@ -516,6 +602,62 @@ namespace Cfgstore {
         public readonly string $address;
         /** Why, in the author's words; may be empty. */
         public readonly string $comment;
+
+        private function __construct() {}
+    }
+
+    enum DifferenceType: string
+    {
+        case Added = 'added';
+        case Changed = 'changed';
+        case Deleted = 'deleted';
+    }
+
+    /**
+     * One place at which two revisions differ.
+     */
+    final class Difference
+    {
+        public readonly DifferenceType $type;
+        /** Without the client's prefix. */
+        public readonly string $key;
+        /** Where in the document, as get() takes it behind the key and a dot; empty: the value as a whole. */
+        public readonly string $path;
+        /** What was there; null if nothing was. Not initialised if $error is set. */
+        public readonly mixed $before;
+        /** What is there; null if nothing is. Not initialised if $error is set. Two arrays may differ in their order only. */
+        public readonly mixed $after;
+        /** Why a value, which is sealed, can't be opened; null: nothing is wrong. */
+        public readonly ?Exception\SealedException $error;
+
+        private function __construct() {}
+    }
+
+    /**
+     * A value in a document and where it comes from.
+     */
+    final class BlamedValue
+    {
+        /** Where in the document, as get() takes it behind the key and a dot; empty: the value as a whole. */
+        public readonly string $path;
+        public readonly mixed $value;
+        /** The change that made it so; null: that is no longer kept, or can't be opened. */
+        public readonly ?HistoryEntry $change;
+
+        private function __construct() {}
+    }
+
+    /**
+     * A schema that is bound to a pattern.
+     */
+    final class Schema
+    {
+        /** A key, or a prefix followed by "*", without the client's prefix. */
+        public readonly string $pattern;
+        /** The schema, decoded as a value is, so an object without members is `[]`; null if $sealed. */
+        public readonly array|bool|null $schema;
+        /** Whether there is no schema, but only sealed values may be put. */
+        public readonly bool $sealed;
 
         private function __construct() {}
     }

@@ -13,6 +13,10 @@ foreach ($config->history('database', limit: 10) as $change) {     // the newest
         $change->comment);
 }
 
+// The change log: what this client has changed in the last hour, whichever key.
+$lately = $config->history('', prefix: true, fromTime: time() - 3600, author: 'php-cli');
+echo count($lately), " changes by php-cli, the last one of ", $lately[0]->key, "\n";
+
 $config->rollback('database', revision: $good, comment: 'db3 is slow');         // one key
 echo 'host: ', $config['database.host'], "\n";
 $config->rollback('', revision: $good, prefix: true, comment: 'all of it');     // every key below, as one new revision

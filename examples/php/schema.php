@@ -23,4 +23,15 @@ try {
 }
 echo $config->get('database/main')['host'], " is still the host\n";
 
+foreach ($config->checkValue('database/new', ['host' => 'db2']) as $violation) {     // asks, and writes nothing
+    echo "would be refused: {$violation['path']} {$violation['message']}\n";
+}
+foreach ($config->schemas() as $bound) {
+    echo "$bound->pattern: ", json_encode($bound->schema), "\n";
+}
+// Which existing values a stricter schema would not allow.
+foreach ($config->checkSchema('database/*', ['required' => ['pool']]) as $violation) {
+    echo "in the way: {$violation['key']} {$violation['path']} {$violation['message']}\n";
+}
+
 $config->unbindSchema('database/*');

@@ -171,6 +171,28 @@ typedef struct {
 } CoreBytes;
 
 /**
+ * A value of a document. Pointers are valid as `cfgstore_core_history` says.
+ */
+typedef struct {
+  /**
+   * Where it is; empty: the document itself.
+   */
+  CoreBytes path;
+  /**
+   * The value, JSON.
+   */
+  CoreBytes value;
+  /**
+   * Whether the change that it comes from is kept, and could be opened.
+   */
+  bool has_change;
+  /**
+   * The number of that change among `changes`.
+   */
+  uintptr_t change;
+} CoreBlamed;
+
+/**
  * One change of one key. Pointers are valid until the next call with the same watch.
  */
 typedef struct {
@@ -270,7 +292,71 @@ typedef struct {
 } CoreError;
 
 /**
- * A rule, and how far it has got. Pointers are valid as `cfgstore_core_notifications` says.
+ * One place that differs. Pointers are valid as `cfgstore_core_history` says.
+ */
+typedef struct {
+  /**
+   * The whole key.
+   */
+  CoreBytes key;
+  /**
+   * Where in its document; empty: the value as a whole.
+   */
+  CoreBytes path;
+  /**
+   * Whether there was something before.
+   */
+  bool has_before;
+  /**
+   * What.
+   */
+  CoreBytes before;
+  /**
+   * Whether there is something after.
+   */
+  bool has_after;
+  /**
+   * What.
+   */
+  CoreBytes after;
+  /**
+   * Why a sealed value could not be opened; empty: nothing is wrong. Else there are no values.
+   */
+  CoreBytes unopened;
+} CoreDifference;
+
+/**
+ * Which changes are asked for: the newest first.
+ */
+typedef struct {
+  /**
+   * Of this key; below the prefix.
+   */
+  CoreBytes key;
+  /**
+   * Of all keys that begin with it.
+   */
+  bool is_prefix;
+  /**
+   * At most so many; 0: all.
+   */
+  uint64_t limit;
+  /**
+   * Made at this time or later, in milliseconds since 1970; 0: no bound.
+   */
+  int64_t from_time_unix_ms;
+  /**
+   * Made at this time or earlier; 0: no bound.
+   */
+  int64_t to_time_unix_ms;
+  /**
+   * By this user, or by a client of this name that had not authenticated; empty: by anybody.
+   */
+  CoreBytes author;
+} CoreHistoryQuery;
+
+/**
+ * A rule, and how far it has got. Pointers are valid as `cfgstore_core_history` says.
  */
 typedef struct {
   /**
@@ -312,7 +398,7 @@ typedef struct {
 } CoreNotification;
 
 /**
- * What could not be delivered. Pointers are valid as `cfgstore_core_dead_letters` says.
+ * What could not be delivered. Pointers are valid as `cfgstore_core_history` says.
  */
 typedef struct {
   /**
@@ -340,6 +426,38 @@ typedef struct {
    */
   int64_t time_unix_ms;
 } CoreDeadLetter;
+
+/**
+ * A schema and its pattern. Pointers are valid as `cfgstore_core_history` says.
+ */
+typedef struct {
+  /**
+   * The pattern, without the client's prefix.
+   */
+  CoreBytes pattern;
+  /**
+   * The schema, JSON; empty: there is none, but only sealed values may be put.
+   */
+  CoreBytes schema;
+} CoreSchema;
+
+/**
+ * One thing that is wrong with a value. Pointers are valid as `cfgstore_core_history` says.
+ */
+typedef struct {
+  /**
+   * The whole key.
+   */
+  CoreBytes key;
+  /**
+   * Where in the value: a JSON Pointer.
+   */
+  CoreBytes path;
+  /**
+   * What is wrong there.
+   */
+  CoreBytes message;
+} CoreViolation;
 
 /**
  * What a store is opened with. Empty bytes mean: not set.
@@ -499,10 +617,63 @@ typedef struct {
 #define ErrorKind_ALL { ErrorKind_NotFound, ErrorKind_Conflict, ErrorKind_InvalidArgument, ErrorKind_TooLarge, ErrorKind_Unavailable, ErrorKind_Timeout, ErrorKind_Denied, ErrorKind_Compacted, ErrorKind_LockLost, ErrorKind_Exhausted, ErrorKind_Corrupt, ErrorKind_NotSynced, ErrorKind_Unsupported, ErrorKind_Canceled, ErrorKind_Internal, ErrorKind_Sealed, ErrorKind_SchemaViolation, }
 
 /**
- * The kept changes of a key, or with `is_prefix` of all keys that begin with it, the newest first; at most `limit`, 0: all.
+ * Says of each value of a key's document which change it comes from.
  *
- * `changes` and `count` describe memory of the store's, valid until `cfgstore_core_history_forget`, which is due when they
- * have been looked at, the next history or close.
+ * `leaves` and `count` describe memory that is valid as `cfgstore_core_history` says, as do `changes`, of which there are as many
+ * as the leaves name.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_blame(CoreSource *source,
+                         double timeout_secs,
+                         CoreBytes prefix,
+                         CoreBytes key,
+                         const CoreBlamed **leaves,
+                         uintptr_t *count,
+                         const CoreHistoryChange **changes,
+                         CoreError *error);
+
+/**
+ * What differs in a key, or with `is_prefix` in all keys that begin with it, between two revisions; `to` 0: now.
+ *
+ * `list` and `count` describe memory that is valid as `cfgstore_core_history` says.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_diff(CoreSource *source,
+                        double timeout_secs,
+                        CoreBytes prefix,
+                        CoreBytes key,
+                        bool is_prefix,
+                        int64_t from,
+                        int64_t to,
+                        const CoreDifference **list,
+                        uintptr_t *count,
+                        CoreError *error);
+
+/**
+ * What `cfgstore_core_rollback` would change, or why it would be refused. `list` and `count` as in `cfgstore_core_diff`.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_preview_rollback(CoreSource *source,
+                                    double timeout_secs,
+                                    CoreBytes prefix,
+                                    CoreBytes key,
+                                    bool is_prefix,
+                                    int64_t to_revision,
+                                    const CoreDifference **list,
+                                    uintptr_t *count,
+                                    CoreError *error);
+
+/**
+ * The kept changes that are asked for.
+ *
+ * `changes` and `count` describe memory of the store's, valid until `cfgstore_core_forget`, which is due when they have been looked
+ * at, the next call that lends, or close.
  *
  * # Safety
  * As the module says.
@@ -510,20 +681,10 @@ typedef struct {
 bool cfgstore_core_history(CoreSource *source,
                            double timeout_secs,
                            CoreBytes prefix,
-                           CoreBytes key,
-                           bool is_prefix,
-                           uint64_t limit,
+                           const CoreHistoryQuery *query,
                            const CoreHistoryChange **changes,
                            uintptr_t *count,
                            CoreError *error);
-
-/**
- * Frees what the last history found.
- *
- * # Safety
- * As the module says.
- */
-void cfgstore_core_history_forget(CoreSource *source);
 
 /**
  * Makes a key, or with `is_prefix` all keys that begin with it, what they were at a revision, as one new revision.
@@ -649,8 +810,7 @@ bool cfgstore_core_remove_notification(CoreSource *source,
 /**
  * All rules of the cluster, in order of their names.
  *
- * `rules` and `count` describe memory of the store's, valid until `cfgstore_core_notifications_forget`, which is due when
- * they have been looked at, the next such question or close.
+ * `rules` and `count` describe memory that is valid as `cfgstore_core_history` says.
  *
  * # Safety
  * As the module says.
@@ -662,8 +822,8 @@ bool cfgstore_core_notifications(CoreSource *source,
                                  CoreError *error);
 
 /**
- * What could not be delivered of a rule, or, if `name` is empty, of all, oldest first. The memory is as for
- * `cfgstore_core_notifications`.
+ * What could not be delivered of a rule, or, if `name` is empty, of all, oldest first. `letters` and
+ * `count` describe memory that is valid as `cfgstore_core_history` says.
  *
  * # Safety
  * As the module says.
@@ -674,14 +834,6 @@ bool cfgstore_core_dead_letters(CoreSource *source,
                                 const CoreDeadLetter **letters,
                                 uintptr_t *count,
                                 CoreError *error);
-
-/**
- * Frees what the last question about notifications found.
- *
- * # Safety
- * As the module says.
- */
-void cfgstore_core_notifications_forget(CoreSource *source);
 
 /**
  * Sends dead letters of a rule once more, for some seconds, and forgets what was delivered; or, with `only_forget`, only
@@ -713,6 +865,53 @@ bool cfgstore_core_set_schema(CoreSource *source,
                               CoreError *error);
 
 /**
+ * The schemas whose patterns begin with `prefix`, in their order.
+ *
+ * `schemas` and `count` describe memory that is valid as `cfgstore_core_history` says.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_schemas(CoreSource *source,
+                           double timeout_secs,
+                           CoreBytes prefix,
+                           const CoreSchema **schemas,
+                           uintptr_t *count,
+                           CoreError *error);
+
+/**
+ * Which existing values would keep a schema from being bound to a pattern.
+ *
+ * `violations` and `count` describe memory that is valid as `cfgstore_core_history` says.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_check_schema(CoreSource *source,
+                                double timeout_secs,
+                                CoreBytes prefix,
+                                CoreBytes pattern,
+                                CoreBytes schema,
+                                const CoreViolation **violations,
+                                uintptr_t *count,
+                                CoreError *error);
+
+/**
+ * What a put of the value would be refused for. `violations` and `count` as in `cfgstore_core_check_schema`.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_check_value(CoreSource *source,
+                               double timeout_secs,
+                               CoreBytes prefix,
+                               CoreBytes key,
+                               CoreBytes value,
+                               const CoreViolation **violations,
+                               uintptr_t *count,
+                               CoreError *error);
+
+/**
  * Opens a store; touches neither disk nor network. Null on failure.
  *
  * # Safety
@@ -727,6 +926,14 @@ CoreSource *cfgstore_core_source_open(const CoreSettings *settings, CoreError *e
  * As the module says; the handle is gone afterwards.
  */
 void cfgstore_core_source_close(CoreSource *source);
+
+/**
+ * Frees what the last call has lent: a history, differences, schemas and the like.
+ *
+ * # Safety
+ * As the module says.
+ */
+void cfgstore_core_forget(CoreSource *source);
 
 /**
  * Moves to the newest snapshot, waiting at most `timeout_secs` until it holds revision `at_least`; 0: no wait.
@@ -901,7 +1108,7 @@ bool cfgstore_core_put(CoreSource *source,
                        CoreError *error);
 
 /**
- * Deletes a key; that it is absent is no failure. `if_revision` as in a put.
+ * Deletes a key; that it is absent is no failure. `if_revision` and `comment` as in a put.
  *
  * # Safety
  * As the module says.
@@ -911,6 +1118,7 @@ bool cfgstore_core_delete(CoreSource *source,
                           CoreBytes prefix,
                           CoreBytes key,
                           int64_t if_revision,
+                          CoreBytes comment,
                           int64_t *revision,
                           CoreError *error);
 

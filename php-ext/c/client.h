@@ -31,6 +31,6 @@ ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *name,
 /* The revision of the write; false with an exception. if_revision: negative for none. */
 bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_long if_revision, zend_string *comment,
 	zend_long *revision);
-bool cfg_erase(cfg_client *client, zend_string *key, zend_long if_revision, zend_long *revision);
+bool cfg_erase(cfg_client *client, zend_string *key, zend_long if_revision, zend_string *comment, zend_long *revision);
 
 #endif

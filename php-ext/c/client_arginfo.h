@@ -75,6 +75,7 @@ ZEND_END_ARG_INFO()
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_delete, 0, 1, IS_LONG, 0)
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, ifRevision, IS_LONG, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, comment, IS_STRING, 0, "\'\'")
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_bind_schema, 0, 2, IS_VOID, 0)
@@ -90,6 +91,9 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_history, 0, 1, IS_ARRAY, 
 	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, limit, IS_LONG, 0, "0")
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, fromTime, IS_DOUBLE, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, toTime, IS_DOUBLE, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, author, IS_STRING, 0, "\'\'")
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_rollback, 0, 2, IS_LONG, 0)
@@ -97,6 +101,36 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_rollback, 0, 2, IS_LONG, 
 	ZEND_ARG_TYPE_INFO(0, revision, IS_LONG, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, comment, IS_STRING, 0, "\'\'")
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_preview_rollback, 0, 2, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, revision, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_diff, 0, 2, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, from, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, to, IS_LONG, 1, "null")
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, prefix, _IS_BOOL, 0, "false")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_blame, 0, 1, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_schemas, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_check_schema, 0, 2, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, pattern, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, schema, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_check_value, 0, 2, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, key, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, value, IS_MIXED, 0)
 ZEND_END_ARG_INFO()
 
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_set_notification, 0, 2, IS_VOID, 0)
@@ -188,8 +222,14 @@ ZEND_METHOD(Cfgstore_Client, putBytes);
 ZEND_METHOD(Cfgstore_Client, delete);
 ZEND_METHOD(Cfgstore_Client, bindSchema);
 ZEND_METHOD(Cfgstore_Client, unbindSchema);
+ZEND_METHOD(Cfgstore_Client, schemas);
+ZEND_METHOD(Cfgstore_Client, checkSchema);
+ZEND_METHOD(Cfgstore_Client, checkValue);
 ZEND_METHOD(Cfgstore_Client, history);
 ZEND_METHOD(Cfgstore_Client, rollback);
+ZEND_METHOD(Cfgstore_Client, previewRollback);
+ZEND_METHOD(Cfgstore_Client, diff);
+ZEND_METHOD(Cfgstore_Client, blame);
 ZEND_METHOD(Cfgstore_Client, setNotification);
 ZEND_METHOD(Cfgstore_Client, removeNotification);
 ZEND_METHOD(Cfgstore_Client, notifications);
@@ -232,8 +272,14 @@ static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, delete, arginfo_client_delete, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, bindSchema, arginfo_client_bind_schema, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, unbindSchema, arginfo_client_unbind_schema, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, schemas, arginfo_client_schemas, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, checkSchema, arginfo_client_check_schema, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, checkValue, arginfo_client_check_value, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, history, arginfo_client_history, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, rollback, arginfo_client_rollback, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, previewRollback, arginfo_client_preview_rollback, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, diff, arginfo_client_diff, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, blame, arginfo_client_blame, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, setNotification, arginfo_client_set_notification, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, removeNotification, arginfo_client_remove_notification, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, notifications, arginfo_client_notifications, ZEND_ACC_PUBLIC)

@@ -99,7 +99,7 @@ static void unset_dimension(zend_object *object, zval *offset)
 	zend_string *key = key_of(offset);
 	if (key) {
 		zend_long revision;
-		cfg_erase(cfg_client_of(object), key, -1, &revision);
+		cfg_erase(cfg_client_of(object), key, -1, zend_empty_string, &revision);
 		zend_string_release(key);
 	}
 }

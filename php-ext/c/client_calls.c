@@ -34,7 +34,7 @@ bool cfg_store_value(cfg_client *client, zend_string *key, zval *value, zend_lon
 	return stored;
 }
 
-bool cfg_erase(cfg_client *client, zend_string *key, zend_long if_revision, zend_long *revision)
+bool cfg_erase(cfg_client *client, zend_string *key, zend_long if_revision, zend_string *comment, zend_long *revision)
 {
 	cfg_scope *scope = cfg_client_opened(client);
 	if (!scope) {
@@ -43,7 +43,7 @@ bool cfg_erase(cfg_client *client, zend_string *key, zend_long if_revision, zend
 	int64_t erased;
 	CoreError error;
 	if (!cfgstore_core_delete(scope->source->core, cfg_client_timeout(client), cfg_bytes(scope->prefix), cfg_bytes(key),
-			if_revision, &erased, &error)) {
+			if_revision, cfg_bytes(comment), &erased, &error)) {
 		cfg_throw(&error);
 		return false;
 	}
@@ -106,56 +106,20 @@ ZEND_METHOD(Cfgstore_Client, putBytes)
 
 ZEND_METHOD(Cfgstore_Client, delete)
 {
-	zend_string *key;
+	zend_string *key, *comment = zend_empty_string;
 	zend_long if_revision, revision;
 	bool unconditional = true;
-	ZEND_PARSE_PARAMETERS_START(1, 2)
+	ZEND_PARSE_PARAMETERS_START(1, 3)
 		Z_PARAM_STR(key)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_LONG_OR_NULL(if_revision, unconditional)
+		Z_PARAM_STR(comment)
 	ZEND_PARSE_PARAMETERS_END();
 	if (!check_condition(unconditional, &if_revision, 2)
-			|| !cfg_erase(THIS_CLIENT(), key, if_revision, &revision)) {
+			|| !cfg_erase(THIS_CLIENT(), key, if_revision, comment, &revision)) {
 		return;
 	}
 	RETURN_LONG(revision);
-}
-
-/* ---- schemas ---- */
-
-/* Without a schema: none from now on. */
-static void set_schema(cfg_client *client, zend_string *pattern, CoreBytes schema)
-{
-	cfg_scope *scope = cfg_client_opened(client);
-	CoreError error;
-	if (scope && !cfgstore_core_set_schema(scope->source->core, cfg_client_timeout(client), cfg_bytes(scope->prefix),
-			cfg_bytes(pattern), schema, &error)) {
-		cfg_throw(&error);
-	}
-}
-
-ZEND_METHOD(Cfgstore_Client, bindSchema)
-{
-	zend_string *pattern;
-	zval *schema;
-	ZEND_PARSE_PARAMETERS_START(2, 2)
-		Z_PARAM_STR(pattern)
-		Z_PARAM_ARRAY(schema)
-	ZEND_PARSE_PARAMETERS_END();
-	zend_string *json = cfg_encode(schema);
-	if (json) {
-		set_schema(THIS_CLIENT(), pattern, cfg_bytes(json));
-		zend_string_release(json);
-	}
-}
-
-ZEND_METHOD(Cfgstore_Client, unbindSchema)
-{
-	zend_string *pattern;
-	ZEND_PARSE_PARAMETERS_START(1, 1)
-		Z_PARAM_STR(pattern)
-	ZEND_PARSE_PARAMETERS_END();
-	set_schema(THIS_CLIENT(), pattern, (CoreBytes) {NULL, 0});
 }
 
 /* ---- watching, locking, transactions ---- */

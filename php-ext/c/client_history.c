@@ -1,16 +1,34 @@
 /* The methods of Cfgstore\Client on what keys were: their history, and making them so again. */
 #include "client.h"
 
+/* A time as HistoryEntry has it, in milliseconds; 0 is no bound. */
+static bool set_bound(int64_t *bound, const char *name, bool is_null, double time)
+{
+	if (is_null) {
+		*bound = 0;
+	} else if (zend_finite(time) && fabs(time) < 1e15) {
+		*bound = MAX(1, (int64_t) round(time * 1000));
+	} else {
+		cfg_throw_kind(ERROR_KIND_INVALID_ARGUMENT, false, "%s is %g; expected seconds since 1970, or null for no bound", name, time);
+		return false;
+	}
+	return true;
+}
+
 ZEND_METHOD(Cfgstore_Client, history)
 {
-	zend_string *key;
+	zend_string *key, *author = zend_empty_string;
 	zend_long limit = 0;
-	bool is_prefix = false;
-	ZEND_PARSE_PARAMETERS_START(1, 3)
+	double from_time = 0, to_time = 0;
+	bool is_prefix = false, from_ever = true, to_now = true;
+	ZEND_PARSE_PARAMETERS_START(1, 6)
 		Z_PARAM_STR(key)
 		Z_PARAM_OPTIONAL
 		Z_PARAM_LONG(limit)
 		Z_PARAM_BOOL(is_prefix)
+		Z_PARAM_DOUBLE_OR_NULL(from_time, from_ever)
+		Z_PARAM_DOUBLE_OR_NULL(to_time, to_now)
+		Z_PARAM_STR(author)
 	ZEND_PARSE_PARAMETERS_END();
 	cfg_scope *scope = cfg_client_opened(THIS_CLIENT());
 	if (!scope) {
@@ -21,12 +39,15 @@ ZEND_METHOD(Cfgstore_Client, history)
 			"; expected a number of changes, or 0 for all", limit);
 		return;
 	}
+	CoreHistoryQuery query = {.key = cfg_bytes(key), .is_prefix = is_prefix, .limit = (uint64_t) limit, .author = cfg_bytes(author)};
+	if (!set_bound(&query.from_time_unix_ms, "fromTime", from_ever, from_time) || !set_bound(&query.to_time_unix_ms, "toTime", to_now, to_time)) {
+		return;
+	}
 	CoreSource *core = scope->source->core;
 	const CoreHistoryChange *changes;
 	size_t count;
 	CoreError error;
-	if (!cfgstore_core_history(core, cfg_client_timeout(THIS_CLIENT()), cfg_bytes(scope->prefix), cfg_bytes(key), is_prefix,
-			(uint64_t) limit, &changes, &count, &error)) {
+	if (!cfgstore_core_history(core, cfg_client_timeout(THIS_CLIENT()), cfg_bytes(scope->prefix), &query, &changes, &count, &error)) {
 		cfg_throw(&error);
 		return;
 	}
@@ -37,7 +58,7 @@ ZEND_METHOD(Cfgstore_Client, history)
 		zend_hash_next_index_insert_new(Z_ARRVAL_P(return_value), &entry);
 	}
 	/* At memory_limit this is not reached, and the next call does it. */
-	cfgstore_core_history_forget(core);
+	cfgstore_core_forget(core);
 }
 
 ZEND_METHOD(Cfgstore_Client, rollback)

@@ -158,7 +158,7 @@ ZEND_METHOD(Cfgstore_Client, notifications)
 		zend_hash_next_index_insert_new(Z_ARRVAL_P(return_value), &rule);
 	}
 	/* At memory_limit this is not reached, and the next call does it. */
-	cfgstore_core_notifications_forget(core);
+	cfgstore_core_forget(core);
 }
 
 ZEND_METHOD(Cfgstore_Client, deadLetters)
@@ -187,7 +187,7 @@ ZEND_METHOD(Cfgstore_Client, deadLetters)
 		zend_hash_next_index_insert_new(Z_ARRVAL_P(return_value), &letter);
 	}
 	/* As above. */
-	cfgstore_core_notifications_forget(core);
+	cfgstore_core_forget(core);
 }
 
 /* What an array holds, in memory of the caller's for as many numbers; false with an exception. */

@@ -142,13 +142,22 @@ static zend_object *throw(zend_class_entry *ce, zend_string *message, bool retry
 	return exception;
 }
 
-/* The next part of what CoreError packs; returns what follows it. */
-static const uint8_t *add_part(zval *violation, const char *name, const uint8_t *part)
+void cfg_new_violation(zval *result, CoreBytes key, CoreBytes path, CoreBytes message)
+{
+	array_init_size(result, 3);
+	add_assoc_stringl(result, "key", (const char *) key.data, key.len);
+	add_assoc_stringl(result, "path", (const char *) path.data, path.len);
+	add_assoc_stringl(result, "message", (const char *) message.data, message.len);
+}
+
+/* The next part of what CoreError packs; moves on to what follows it. */
+static CoreBytes next_part(const uint8_t **at)
 {
 	uint16_t length;
-	memcpy(&length, part, sizeof(length));
-	add_assoc_stringl(violation, name, (const char *) part + sizeof(length), length);
-	return part + sizeof(length) + length;
+	memcpy(&length, *at, sizeof(length));
+	CoreBytes part = {*at + sizeof(length), length};
+	*at += sizeof(length) + length;
+	return part;
 }
 
 static void add_violations(zend_object *exception, const CoreError *error)
@@ -158,10 +167,8 @@ static void add_violations(zend_object *exception, const CoreError *error)
 	const uint8_t *part = error->violations, *end = part + error->violations_len;
 	while (part < end) {
 		zval violation;
-		array_init(&violation);
-		part = add_part(&violation, "key", part);
-		part = add_part(&violation, "path", part);
-		part = add_part(&violation, "message", part);
+		CoreBytes key = next_part(&part), path = next_part(&part), message = next_part(&part);
+		cfg_new_violation(&violation, key, path, message);
 		add_next_index_zval(&violations, &violation);
 	}
 	zend_update_property(SCHEMA_CE, exception, ZEND_STRL("violations"), &violations);

@@ -24,6 +24,8 @@ static PHP_MINIT_FUNCTION(cfgstore)
 	cfg_errors_register();
 	cfg_objects_register();
 	cfg_notifications_register();
+	cfg_compare_register();
+	cfg_schema_register();
 	cfg_client_register();
 	cfg_transaction_register();
 	cfg_watch_register();

@@ -1,4 +1,4 @@
-/* The classes that only carry values: Entry, Change, ChangeType, HistoryEntry, Status. */
+/* The classes that only carry values: Entry, Change, ChangeType, HistoryEntry, Status; others are beside the methods that make them. */
 #include "php_cfgstore.h"
 #include "zend_enum.h"
 

@@ -256,6 +256,8 @@ static zend_always_inline CoreBytes cfg_cstring(const char *string)
 
 void cfg_errors_register(void);
 void cfg_throw(const CoreError *error);
+/* One thing that is wrong with a value, as a SchemaException lists them. */
+void cfg_new_violation(zval *result, CoreBytes key, CoreBytes path, CoreBytes message);
 /* The exception for a failure that is told and not thrown. */
 void cfg_new_exception(zval *result, ErrorKind kind, CoreBytes message);
 /* For what the C part finds out by itself. */
@@ -284,6 +286,8 @@ void cfg_new_status(zval *result, const cfg_source *source);
 
 void cfg_client_register(void);
 void cfg_notifications_register(void);
+void cfg_compare_register(void);
+void cfg_schema_register(void);
 void cfg_client_array_handlers(zend_object_handlers *handlers);
 extern const zend_function_entry cfg_functions[];
 

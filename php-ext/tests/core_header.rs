@@ -7,7 +7,9 @@ use cbindgen::{Builder, Config, ExportConfig, Language, RenameRule, Style};
 const UPDATE: &str = "CFGSTORE_UPDATE_HEADER";
 
 /// What the header is made of, in its order.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
+    "src/abi/blame.rs",
+    "src/abi/difference.rs",
     "src/abi/history.rs",
     "src/abi/keyring.rs",
     "src/abi/lock.rs",

@@ -23,7 +23,18 @@ check('just now', abs($begun->time - $_SERVER['REQUEST_TIME_FLOAT']) < 600 && $b
 check('a limit', array_column($client->history('a', limit: 1), 'revision') === [$third]);
 check('of a prefix', array_column($client->history('', prefix: true, limit: 4), 'key') === ['b', 'a', 'a', 'a']);
 $client->putBytes('a', "\xff", comment: 'bytes');
+$now = $client->history('a', 1)[0]->time;
+check('by author', $client->history('', prefix: true, author: 'nobody') === []
+    && count($client->history('', prefix: true, author: 'the test', limit: 2)) === 2);
+check('by time', count($client->history('a', fromTime: $begun->time, toTime: $now)) === 4 && $client->history('a', fromTime: $now + 1) === []
+    && $client->history('a', toTime: $begun->time - 1) === [] && $client->history('a', toTime: 0) === []);
 check('bytes', $client->history('a', 1)[0]->value === "\xff" && $client->history('a', 1)[0]->comment === 'bytes');
+
+$client->put('c', 1);
+$client->delete('c', comment: 'needless');
+check('a reason for a delete', $client->history('c', 1)[0]->comment === 'needless');
+$client->delete('c', ifRevision: 0, comment: 'nothing there');
+check('and none where nothing is deleted', count($client->history('c')) === 2);
 
 $again = $client->rollback('a', revision: $first, comment: 'back');
 check('a key as it was, at once', $client->get('a') === ['host' => 'db1'] && $client->entry('a')->revision === $again);
@@ -67,6 +78,9 @@ echo failure(fn () => $last->value), "\n";
 
 echo failure(fn () => $client->history('')), "\n";
 echo failure(fn () => $client->history('a', -1)), "\n";
+echo failure(fn () => $client->history('a', toTime: INF)), "\n";
+echo failure(fn () => $client->history('a', author: "\xff")), "\n";
+echo failure(fn () => $client->delete('a', comment: "two\nlines")), "\n";
 echo failure(fn () => $client->rollback('', 1)), "\n";
 echo failure(fn () => $client->rollback('a', 0)), "\n";
 echo failure(fn () => $client->rollback('a', PHP_INT_MAX)), "\n";
@@ -90,7 +104,11 @@ ok - from this host
 ok - just now
 ok - a limit
 ok - of a prefix
+ok - by author
+ok - by time
 ok - bytes
+ok - a reason for a delete
+ok - and none where nothing is deleted
 ok - a key as it was, at once
 ok - with its reason
 ok - nothing to change
@@ -110,6 +128,9 @@ ok - one of an unknown key says so
 Error: Typed property Cfgstore\HistoryEntry::$value must not be accessed before initialization
 InvalidArgumentException: the key is empty; name at least one byte
 InvalidArgumentException: limit is -1; expected a number of changes, or 0 for all
+InvalidArgumentException: toTime is INF; expected seconds since 1970, or null for no bound
+InvalidArgumentException: the author is not UTF-8
+InvalidArgumentException: the comment is not one line of UTF-8 text
 InvalidArgumentException: the key is empty; name at least one byte
 InvalidArgumentException: revision 0 is no revision; they begin at 1
 InvalidArgumentException: rollback of "/history/a" failed at unix://%s: etcdserver: mvcc: required revision is a future revision

@@ -2,16 +2,26 @@
 
 use cfgstore_client::{ChangeKind, Error, ErrorKind, HistoryChange, HistoryQuery, Range, checked_comment};
 
+use super::lent::Lent;
 use super::source::{CoreSource, whole_key};
-use super::types::{CoreBytes, CoreError, guard, quietly};
+use super::types::{CoreBytes, CoreError, guard};
 use super::watch::CoreChange;
 
-/// What a question about the history found, and C's view of it.
-#[derive(Default)]
-pub struct History {
-    #[expect(dead_code, reason = "owns the bytes that `changes` points to")]
-    found: Vec<HistoryChange>,
-    changes: Vec<CoreHistoryChange>,
+/// Which changes are asked for: the newest first.
+#[repr(C)]
+pub struct CoreHistoryQuery {
+    /// Of this key; below the prefix.
+    pub key: CoreBytes,
+    /// Of all keys that begin with it.
+    pub is_prefix: bool,
+    /// At most so many; 0: all.
+    pub limit: u64,
+    /// Made at this time or later, in milliseconds since 1970; 0: no bound.
+    pub from_time_unix_ms: i64,
+    /// Made at this time or earlier; 0: no bound.
+    pub to_time_unix_ms: i64,
+    /// By this user, or by a client of this name that had not authenticated; empty: by anybody.
+    pub author: CoreBytes,
 }
 
 /// A change that the history holds. Pointers are valid as `cfgstore_core_history` says.
@@ -32,7 +42,7 @@ pub struct CoreHistoryChange {
 }
 
 impl CoreHistoryChange {
-    fn of(change: &HistoryChange) -> CoreHistoryChange {
+    pub(super) fn of(change: &HistoryChange) -> CoreHistoryChange {
         let text = |text: &str| CoreBytes::of(text.as_bytes());
         CoreHistoryChange {
             change: CoreChange {
@@ -59,10 +69,10 @@ impl CoreHistoryChange {
     }
 }
 
-/// The kept changes of a key, or with `is_prefix` of all keys that begin with it, the newest first; at most `limit`, 0: all.
+/// The kept changes that are asked for.
 ///
-/// `changes` and `count` describe memory of the store's, valid until `cfgstore_core_history_forget`, which is due when they
-/// have been looked at, the next history or close.
+/// `changes` and `count` describe memory of the store's, valid until `cfgstore_core_forget`, which is due when they have been looked
+/// at, the next call that lends, or close.
 ///
 /// # Safety
 /// As the module says.
@@ -71,44 +81,41 @@ pub unsafe extern "C" fn cfgstore_core_history(
     source: *mut CoreSource,
     timeout_secs: f64,
     prefix: CoreBytes,
-    key: CoreBytes,
-    is_prefix: bool,
-    limit: u64,
+    query: *const CoreHistoryQuery,
     changes: *mut *const CoreHistoryChange,
     count: *mut usize,
     error: *mut CoreError,
 ) -> bool {
     let history = || {
         // SAFETY: the caller holds the handle and lends the rest.
-        let (source, prefix, key, changes, count) =
-            unsafe { (&mut *source, prefix.get(), key.get(), &mut *changes, &mut *count) };
-        source.history = History::default();
+        let (source, prefix, asked, key, author, changes, count) = unsafe {
+            let asked = &*query;
+            (
+                &mut *source,
+                prefix.get(),
+                asked,
+                asked.key.get(),
+                asked.author.get(),
+                &mut *changes,
+                &mut *count,
+            )
+        };
+        let author = std::str::from_utf8(author)
+            .map_err(|_| Error::new(ErrorKind::InvalidArgument, "the author is not UTF-8"))?;
         let query = HistoryQuery {
+            from_time_unix_ms: asked.from_time_unix_ms,
+            to_time_unix_ms: asked.to_time_unix_ms,
+            author: author.to_owned(),
             newest_first: true,
-            limit,
-            ..HistoryQuery::of(range(prefix, key, is_prefix)?)
+            limit: asked.limit,
+            ..HistoryQuery::of(range(prefix, key, asked.is_prefix)?)
         };
         let found = source.client(timeout_secs)?.history(&query)?;
-        source.history = History {
-            changes: found.iter().map(CoreHistoryChange::of).collect(),
-            found,
-        };
-        *changes = source.history.changes.as_ptr();
-        *count = source.history.changes.len();
+        Lent::of(found, CoreHistoryChange::of).lend(source, changes, count);
         Ok(())
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, history) }.is_some()
-}
-
-/// Frees what the last history found.
-///
-/// # Safety
-/// As the module says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_history_forget(source: *mut CoreSource) {
-    // SAFETY: the caller holds the handle.
-    quietly(|| unsafe { &mut *source }.history = History::default());
 }
 
 /// Makes a key, or with `is_prefix` all keys that begin with it, what they were at a revision, as one new revision.
@@ -139,12 +146,7 @@ pub unsafe extern "C" fn cfgstore_core_rollback(
                 &mut *revision,
             )
         };
-        if to_revision < 1 {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("revision {to_revision} is no revision; they begin at 1"),
-            ));
-        }
+        let to_revision = revision_argument(to_revision)?;
         let range = range(prefix, key, is_prefix)?;
         let comment = checked_comment(comment)?;
         let applied = source
@@ -157,7 +159,18 @@ pub unsafe extern "C" fn cfgstore_core_rollback(
     unsafe { guard(error, rollback) }.is_some()
 }
 
-fn range(prefix: &[u8], key: &[u8], is_prefix: bool) -> Result<Range, Error> {
+/// A revision that C passes on as the user has given it.
+pub(super) fn revision_argument(revision: i64) -> Result<i64, Error> {
+    if revision < 1 {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("revision {revision} is no revision; they begin at 1"),
+        ));
+    }
+    Ok(revision)
+}
+
+pub(super) fn range(prefix: &[u8], key: &[u8], is_prefix: bool) -> Result<Range, Error> {
     if is_prefix {
         return Ok(Range::prefix([prefix, key].concat()));
     }

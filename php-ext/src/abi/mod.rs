@@ -3,8 +3,11 @@
 //! Rules that hold for each: pointers are valid for the call; handles come from the matching `open` or `new` and are used by
 //! one thread at a time; a function that answers `false`, or a negative number, has filled `error`; no panic gets out.
 
+pub mod blame;
+pub mod difference;
 pub mod history;
 pub mod keyring;
+mod lent;
 pub mod lock;
 pub mod notifications;
 pub mod schema;

@@ -4,17 +4,9 @@ use cfgstore_client::{
     ChangeKind, DeadLetter, Error, ErrorKind, NotificationRule, NotificationStatus, NotificationTarget,
 };
 
+use super::lent::Lent;
 use super::source::CoreSource;
-use super::types::{CoreBytes, CoreError, guard, quietly};
-
-/// What the last questions about notifications found, and C's view of it.
-#[derive(Default)]
-pub struct Notifications {
-    rules: Vec<Rule>,
-    rules_view: Vec<CoreNotification>,
-    letters: Vec<DeadLetter>,
-    letters_view: Vec<CoreDeadLetter>,
-}
+use super::types::{CoreBytes, CoreError, guard};
 
 struct Rule {
     status: NotificationStatus,
@@ -31,7 +23,7 @@ impl Rule {
     }
 }
 
-/// A rule, and how far it has got. Pointers are valid as `cfgstore_core_notifications` says.
+/// A rule, and how far it has got. Pointers are valid as `cfgstore_core_history` says.
 #[repr(C)]
 pub struct CoreNotification {
     /// Its name.
@@ -72,7 +64,7 @@ impl CoreNotification {
     }
 }
 
-/// What could not be delivered. Pointers are valid as `cfgstore_core_dead_letters` says.
+/// What could not be delivered. Pointers are valid as `cfgstore_core_history` says.
 #[repr(C)]
 pub struct CoreDeadLetter {
     /// Names it among those of its rule.
@@ -167,8 +159,7 @@ pub unsafe extern "C" fn cfgstore_core_remove_notification(
 
 /// All rules of the cluster, in order of their names.
 ///
-/// `rules` and `count` describe memory of the store's, valid until `cfgstore_core_notifications_forget`, which is due when
-/// they have been looked at, the next such question or close.
+/// `rules` and `count` describe memory that is valid as `cfgstore_core_history` says.
 ///
 /// # Safety
 /// As the module says.
@@ -183,26 +174,17 @@ pub unsafe extern "C" fn cfgstore_core_notifications(
     let list = || {
         // SAFETY: the caller holds the handle and lends the rest.
         let (source, rules, count) = unsafe { (&mut *source, &mut *rules, &mut *count) };
-        source.notifications = Notifications::default();
-        let found: Vec<Rule> = source
-            .client(timeout_secs)?
-            .notifications()?
-            .into_iter()
-            .map(Rule::of)
-            .collect();
-        let kept = &mut source.notifications;
-        kept.rules_view = found.iter().map(CoreNotification::of).collect();
-        kept.rules = found;
-        *rules = kept.rules_view.as_ptr();
-        *count = kept.rules_view.len();
+        let found = source.client(timeout_secs)?.notifications()?;
+        let found = found.into_iter().map(Rule::of).collect();
+        Lent::of(found, CoreNotification::of).lend(source, rules, count);
         Ok(())
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, list) }.is_some()
 }
 
-/// What could not be delivered of a rule, or, if `name` is empty, of all, oldest first. The memory is as for
-/// `cfgstore_core_notifications`.
+/// What could not be delivered of a rule, or, if `name` is empty, of all, oldest first. `letters` and
+/// `count` describe memory that is valid as `cfgstore_core_history` says.
 ///
 /// # Safety
 /// As the module says.
@@ -219,27 +201,12 @@ pub unsafe extern "C" fn cfgstore_core_dead_letters(
         // SAFETY: the caller holds the handle and lends the rest.
         let (source, name, letters, count) =
             unsafe { (&mut *source, name.get(), &mut *letters, &mut *count) };
-        source.notifications = Notifications::default();
         let found = source.client(timeout_secs)?.dead_letters(text(name)?)?;
-        let kept = &mut source.notifications;
-        kept.letters_view = found.iter().map(CoreDeadLetter::of).collect();
-        kept.letters = found;
-        *letters = kept.letters_view.as_ptr();
-        *count = kept.letters_view.len();
+        Lent::of(found, CoreDeadLetter::of).lend(source, letters, count);
         Ok(())
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, list) }.is_some()
-}
-
-/// Frees what the last question about notifications found.
-///
-/// # Safety
-/// As the module says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfgstore_core_notifications_forget(source: *mut CoreSource) {
-    // SAFETY: the caller holds the handle.
-    quietly(|| unsafe { &mut *source }.notifications = Notifications::default());
 }
 
 /// Sends dead letters of a rule once more, for some seconds, and forgets what was delivered; or, with `only_forget`, only

@@ -1,5 +1,6 @@
 //! Opening a store, reading it, and writing to it.
 
+use std::any::Any;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,9 +10,7 @@ use cfgstore_client::{Error, ErrorKind};
 use cfgstore_mirror::Entry;
 use zeroize::Zeroizing;
 
-use super::history::History;
 use super::keyring::keyring;
-use super::notifications::Notifications;
 use super::types::{CoreBytes, CoreError, guard, quietly};
 use crate::error::from_mirror;
 use crate::source::{Settings, Source, path_setting};
@@ -22,10 +21,8 @@ pub struct CoreSource {
     scan: Vec<CoreRecord>,
     /// What C reads of the last value that was opened.
     opened: Zeroizing<Vec<u8>>,
-    /// What the last question about the history found.
-    pub(super) history: History,
-    /// What the last question about notifications found.
-    pub(super) notifications: Notifications,
+    /// What the last call found that C looks at.
+    lent: Option<Box<dyn Any>>,
 }
 
 impl CoreSource {
@@ -38,6 +35,11 @@ impl CoreSource {
     pub(super) fn keep(&mut self, bytes: Vec<u8>) -> &[u8] {
         self.opened = Zeroizing::new(bytes);
         &self.opened
+    }
+
+    /// Keeps what C is given pointers into, until it forgets it or the next is lent.
+    pub(super) fn lend(&mut self, found: impl Any) {
+        self.lent = Some(Box::new(found));
     }
 
     /// The connection for calls that are bounded by `timeout_secs`.
@@ -171,8 +173,7 @@ pub unsafe extern "C" fn cfgstore_core_source_open(
             source,
             scan: Vec::new(),
             opened: Zeroizing::default(),
-            history: History::default(),
-            notifications: Notifications::default(),
+            lent: None,
         })))
     };
     // SAFETY: the caller lends `error`.
@@ -189,6 +190,16 @@ pub unsafe extern "C" fn cfgstore_core_source_close(source: *mut CoreSource) {
         // SAFETY: the handle came from `Box::into_raw` and the caller gives it up.
         quietly(|| drop(unsafe { Box::from_raw(source) }));
     }
+}
+
+/// Frees what the last call has lent: a history, differences, schemas and the like.
+///
+/// # Safety
+/// As the module says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfgstore_core_forget(source: *mut CoreSource) {
+    // SAFETY: the caller holds the handle.
+    quietly(|| unsafe { &mut *source }.lent = None);
 }
 
 /// Moves to the newest snapshot, waiting at most `timeout_secs` until it holds revision `at_least`; 0: no wait.

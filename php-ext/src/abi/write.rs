@@ -48,7 +48,7 @@ pub unsafe extern "C" fn cfgstore_core_put(
     unsafe { guard(error, put) }.is_some()
 }
 
-/// Deletes a key; that it is absent is no failure. `if_revision` as in a put.
+/// Deletes a key; that it is absent is no failure. `if_revision` and `comment` as in a put.
 ///
 /// # Safety
 /// As the module says.
@@ -59,16 +59,24 @@ pub unsafe extern "C" fn cfgstore_core_delete(
     prefix: CoreBytes,
     key: CoreBytes,
     if_revision: i64,
+    comment: CoreBytes,
     revision: *mut i64,
     error: *mut CoreError,
 ) -> bool {
     let delete = || {
         // SAFETY: the caller holds the handle and lends the rest.
-        let (source, prefix, key, revision) =
-            unsafe { (&mut *source, prefix.get(), key.get(), &mut *revision) };
+        let (source, prefix, key, reason, revision) = unsafe {
+            (
+                &mut *source,
+                prefix.get(),
+                key.get(),
+                comment.get(),
+                &mut *revision,
+            )
+        };
         let options = DeleteOptions {
             if_revision: wanted(if_revision),
-            ..DeleteOptions::default()
+            comment: checked_comment(reason)?.to_owned(),
         };
         *revision = source
             .client(timeout_secs)?
