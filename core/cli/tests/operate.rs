@@ -1,7 +1,11 @@
 //! What an operator asks, in etcdctl's words: the same question to the same etcd gets the same answer from both.
 
+#[allow(dead_code, reason = "a part is used here")]
+#[path = "../../../tests/src/sink.rs"]
+mod sink;
 mod support;
 
+use sink::HttpSink;
 use support::*;
 
 #[test]
@@ -210,4 +214,109 @@ fn leases_live_as_long_as_they_are_kept_alive() {
     );
     assert_eq!(etcd.fails(&["lease", "revoke", id]).0, 1);
     assert_eq!(etcd.fails(&["lease", "keep-alive", id]).0, 1);
+}
+
+#[test]
+fn notifications_are_set_listed_retried_and_removed() {
+    let server = Server::cfgstored_with(&["--notify-give-up-after", "0"]);
+    // It refuses twice.
+    let mut answers = ["500 Oops", "500 Oops"].into_iter();
+    let sink = HttpSink::answering(0, move |_| answers.next().unwrap_or("200 OK").to_owned());
+    let hook = sink.url("/?token=hunter2");
+    let set = [
+        "notify",
+        "set",
+        "ops",
+        "--prefix",
+        "app/",
+        "--kinds",
+        "put",
+        "--values",
+        "--webhook",
+    ];
+    assert_eq!(
+        server.ok(&[&set[..], &[&hook]].concat()),
+        "notification ops set\n"
+    );
+    let mail = [
+        "notify",
+        "set",
+        "mail",
+        "--prefix",
+        "never/",
+        "--smtp",
+        "smtp://127.0.0.1:1",
+    ];
+    let addresses = ["--from", "a@example.com", "--to", "b@example.com,c@example.com"];
+    server.ok(&[&mail[..], &addresses].concat());
+    let listed = server.ok(&["notify", "list"]);
+    for line in [
+        format!("ops: prefix \"app/\" to webhook http://127.0.0.1:{}/?…, not signed; done through revision ", sink.port()),
+        "mail: prefix \"never/\" to e-mail to b@example.com, c@example.com by smtp://127.0.0.1:1; done through".to_owned(),
+    ] {
+        assert!(listed.contains(&line), "{listed}");
+    }
+    let listed = json(&server.ok(&["notify", "list", "--json"]));
+    let rules = listed["notifications"].as_array().unwrap();
+    let ops = rules.iter().find(|rule| rule["name"] == "ops").unwrap();
+    assert_eq!((&ops["kinds"][0], &ops["values"]), (&"put".into(), &true.into()));
+
+    server.ok(&["put", "app/a", "1"]);
+    server.ok(&["put", "app/b", "1"]);
+    server.ok(&["del", "app/a"]);
+    server.ok(&["put", "app/c", "1"]);
+    let revision =
+        |posted: sink::Posted| json(std::str::from_utf8(&posted.body).unwrap())["revision"].as_i64();
+    assert_eq!(
+        [(); 3].map(|()| revision(sink.next())),
+        [Some(2), Some(3), Some(5)]
+    );
+    let letters = server.ok(&["notify", "dead-letters", "ops"]);
+    let first = letters.lines().next().unwrap();
+    assert!(
+        first.starts_with("ops ")
+            && first.ends_with(": revision 2: given up after 1 attempts: 127.0.0.1 answered 500"),
+        "{letters}"
+    );
+    assert_eq!(letters.lines().count(), 2, "{letters}");
+    let ids: Vec<String> = server
+        .ok(&["notify", "dead-letters", "--json"])
+        .lines()
+        .map(|line| json(line)["id"].to_string())
+        .collect();
+    assert_eq!(
+        server.ok(&["notify", "retry", "ops", &ids[1]]),
+        "1 delivered, 1 dead letters left\n"
+    );
+    assert_eq!(revision(sink.next()), Some(3));
+    let forgotten = json(&server.ok(&["notify", "retry", "ops", "--forget", "--json"]));
+    assert_eq!(forgotten["left"], 0);
+    assert_eq!(server.ok(&["notify", "dead-letters", "ops"]), "");
+    assert!(sink.try_next().is_none());
+
+    assert_eq!(
+        server.ok(&["notify", "remove", "ops"]),
+        "notification ops removed\n"
+    );
+    assert!(!server.ok(&["notify", "list"]).contains("ops"));
+    let set = |target: &[&str], code: i32, why: &str| {
+        let (ended_with, said) = server.fails(&[&["notify", "set", "x", "--prefix", ""], target].concat());
+        assert!(
+            ended_with == code && said.contains(why),
+            "{target:?}: {ended_with} {said}"
+        );
+    };
+    set(&[], 2, "required");
+    set(&["--webhook", "ftp://x"], 2, "http");
+    set(&["--slack", "https://h/x", "--secret", "env:X"], 2, "--secret");
+    set(
+        &["--webhook", "https://h/x", "--password", "env:X"],
+        2,
+        "--password",
+    );
+    set(&["--smtp", "smtps://h", "--from", "a@example.com"], 2, "--to");
+    assert_eq!(server.fails(&["notify", "remove", "ops"]).0, 1);
+    assert_eq!(server.fails(&["notify", "retry", "ops"]).0, 1);
+    let (code, said) = Server::etcd().fails(&["notify", "list"]);
+    assert!(code == 10 && said.contains("does not offer this"), "{said}");
 }

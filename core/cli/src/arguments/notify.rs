@@ -77,27 +77,28 @@ pub struct SetNotify {
     #[arg(
         long,
         value_name = "env:NAME|file:PATH",
-        requires = "webhook",
+        conflicts_with_all = ["slack", "smtp"],
         default_value = ""
     )]
     #[arg(hide_default_value = true)]
     pub secret: String,
     /// The channel [default: the webhook's own]
-    #[arg(long, requires = "slack", default_value = "", hide_default_value = true)]
+    #[arg(long, conflicts_with_all = ["webhook", "smtp"], default_value = "", hide_default_value = true)]
     pub channel: String,
     /// The sender's address
-    #[arg(long, requires = "smtp", value_name = "ADDRESS")]
+    #[arg(long, conflicts_with_all = ["webhook", "slack"], value_name = "ADDRESS")]
     pub from: Option<String>,
     /// The recipients' addresses, separated by commas
-    #[arg(long, requires = "smtp", value_delimiter = ',', value_name = "ADDRESSES")]
+    #[arg(long, conflicts_with_all = ["webhook", "slack"], value_delimiter = ',', value_name = "ADDRESSES")]
     pub to: Vec<String>,
     /// Name at the mail server [default: without]
-    #[arg(long, requires = "smtp", default_value = "", hide_default_value = true)]
+    #[arg(long, conflicts_with_all = ["webhook", "slack"], default_value = "", hide_default_value = true)]
     pub user: String,
     /// Where its password is found
     #[arg(
         long,
         requires = "user",
+        conflicts_with_all = ["webhook", "slack"],
         value_name = "env:NAME|file:PATH",
         default_value = ""
     )]

@@ -45,7 +45,15 @@ impl Server {
         Server::cfgstored_in(tempfile::tempdir().unwrap(), &free_url())
     }
 
-    /// The same, with the data folder `store` in `folder`.
+    /// The same, with more flags.
+    pub fn cfgstored_with(flags: &[&str]) -> Server {
+        let (folder, endpoint) = (tempfile::tempdir().unwrap(), free_url());
+        let mut command = cfgstored_on(&folder);
+        command.args(["--listen-client-urls", &endpoint]).args(flags);
+        Server::start(command, folder, endpoint)
+    }
+
+    /// As `cfgstored`, with the data folder `store` in `folder`.
     pub fn cfgstored_in(folder: TempDir, endpoint: &str) -> Server {
         let endpoint = endpoint.to_owned();
         let mut command = cfgstored_on(&folder);
