@@ -93,6 +93,8 @@ fn run(program: &Path, address: &str) -> String {
         .arg(TIME_LIMIT_SECS)
         .arg(program)
         .arg(address)
+        // Cargo's own value goes before the program's, and may name a folder with a library of an earlier build.
+        .env("LD_LIBRARY_PATH", built())
         .output()
         .unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();

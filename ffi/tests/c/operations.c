@@ -1,4 +1,5 @@
 /* Every function does what the header says. */
+#define _POSIX_C_SOURCE 200112L /* setenv */
 #include <poll.h>
 
 #include "check.h"
@@ -152,6 +153,63 @@ static void locks(cfgstore_t *store, const char *address) {
     OK(cfgstore_lock_release(lock, &error));
 }
 
+static cfgstore_t *open_sealing(const char *address, const char *keyring) {
+    cfgstore_options_t options = CFGSTORE_OPTIONS_INIT;
+    cfgstore_t *store;
+    options.address = address;
+    options.address_length = strlen(address);
+    options.prefix = "/c/";
+    options.prefix_length = 3;
+    options.keyring = keyring;
+    options.keyring_length = strlen(keyring);
+    OK(cfgstore_open(&options, &store, &error));
+    return store;
+}
+
+/* A value under a keyring's pattern is in clear only for who has its key. */
+static void sealed(cfgstore_t *without, const char *address) {
+    static const char *envelope = "{\"$sealed\":\"v1.one.";
+    cfgstore_t *with, *other, *broken;
+    cfgstore_result_t *result;
+    const cfgstore_item_t *item;
+    size_t i;
+
+    CHECK(setenv("C_KEYRING", "{\"primary\":\"one\",\"patterns\":[\"/c/secret/*\"],\"keys\":"
+                 "{\"one\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"}}", 1) == 0);
+    CHECK(setenv("C_OTHER_KEYRING", "{\"primary\":\"two\",\"patterns\":[\"/c/secret/*\"],\"keys\":"
+                 "{\"two\":\"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=\"}}", 1) == 0);
+    with = open_sealing(address, "env:C_KEYRING");
+    OK(cfgstore_put(with, CFGSTORE_TEXT("secret/a"), CFGSTORE_TEXT("open sesame"), CFGSTORE_ANY_REVISION, NULL, &error));
+    OK(cfgstore_put(with, CFGSTORE_TEXT("clear"), CFGSTORE_TEXT("open sesame"), CFGSTORE_ANY_REVISION, NULL, &error));
+    OK(cfgstore_get(with, CFGSTORE_TEXT("secret/a"), &result, &error));
+    item = cfgstore_result_item(result, 0);
+    CHECK(is(item->value, item->value_length, "open sesame"));
+    cfgstore_result_free(result);
+
+    /* What the server has. */
+    OK(cfgstore_get(without, CFGSTORE_TEXT("secret/a"), &result, &error));
+    item = cfgstore_result_item(result, 0);
+    CHECK(item->value_length > strlen(envelope) && memcmp(item->value, envelope, strlen(envelope)) == 0);
+    for (i = 0; i + 6 <= item->value_length; i++)
+        CHECK(memcmp(item->value + i, "sesame", 6) != 0);
+    cfgstore_result_free(result);
+    OK(cfgstore_get(without, CFGSTORE_TEXT("clear"), &result, &error));
+    CHECK(is(cfgstore_result_item(result, 0)->value, 11, "open sesame"));
+    cfgstore_result_free(result);
+
+    other = open_sealing(address, "env:C_OTHER_KEYRING");
+    EXPECT(CFGSTORE_SEALED, cfgstore_get(other, CFGSTORE_TEXT("secret/a"), &result, &error));
+    CHECK(result == NULL && says("secret/a") && !cfgstore_status_retryable((int32_t)error.status));
+    /* Nothing is put in clear by who can't seal it. */
+    broken = open_sealing(address, "env:C_NO_KEYRING");
+    EXPECT(CFGSTORE_SEALED, cfgstore_put(broken, CFGSTORE_TEXT("secret/b"), "x", 1, CFGSTORE_ANY_REVISION, NULL, &error));
+    CHECK(says("C_NO_KEYRING") && !cfgstore_status_maybe_committed((int32_t)error.status));
+    EXPECT(CFGSTORE_NOT_FOUND, cfgstore_get(without, CFGSTORE_TEXT("secret/b"), &result, &error));
+    cfgstore_close(broken);
+    cfgstore_close(other);
+    cfgstore_close(with);
+}
+
 static void information(cfgstore_t *store) {
     cfgstore_info_t *info;
     int64_t revision;
@@ -174,6 +232,7 @@ int main(int argc, char **argv) {
     transactions(store);
     watches(store);
     locks(store, argv[1]);
+    sealed(store, argv[1]);
     information(store);
     cfgstore_close(store);
     return 0;
