@@ -1,5 +1,9 @@
 """JSON in and out, and what is not JSON."""
 
+import base64
+import json
+import os
+
 import cfgstore
 from support import StoreTest
 
@@ -55,3 +59,40 @@ class Values(StoreTest):
             self.config.put_bytes("k", bytes(2 * 1024 * 1024))
         self.assertFalse(raised.exception.maybe_committed)
         self.assertFalse(self.config.has("k"))
+
+
+class Sealed(StoreTest):
+    """Values under the patterns of a keyring are in clear only for who has its key."""
+
+    def keyring(self, name, key):
+        variable = "PYTHON_KEYRING_" + name
+        os.environ[variable] = json.dumps(
+            {"primary": name, "patterns": ["secret/*"], "keys": {name: base64.b64encode(key).decode()}}
+        )
+        self.addCleanup(os.environ.pop, variable)
+        return "env:" + variable
+
+    def test_a_sealed_value_needs_its_key(self):
+        sealing = self.open(self.address, keyring=self.keyring("one", b"1" * 32))
+        sealing.put("secret/a", {"password": "open sesame"})
+        sealing.put("clear", "open sesame")
+        self.assertEqual(sealing.get("secret/a"), {"password": "open sesame"})
+        # What the server has.
+        stored = self.config.get_bytes("secret/a")
+        self.assertTrue(stored.startswith(b'{"$sealed":"v1.one.'), stored)
+        self.assertNotIn(b"sesame", stored)
+        self.assertEqual(self.config.get("clear"), "open sesame")
+
+        other = self.open(self.address, keyring=self.keyring("two", b"2" * 32))
+        for read in other.get, other.get_bytes:
+            with self.assertRaisesRegex(cfgstore.Sealed, "secret/a") as raised:
+                read("secret/a")
+            self.assertFalse(raised.exception.retryable)
+        self.assertEqual(other.get("clear"), "open sesame")
+
+    def test_nothing_is_put_in_clear_by_who_cannot_seal_it(self):
+        broken = self.open(self.address, keyring="env:PYTHON_KEYRING_ABSENT")
+        with self.assertRaisesRegex(cfgstore.Sealed, "PYTHON_KEYRING_ABSENT") as raised:
+            broken.put("secret/a", 1)
+        self.assertFalse(raised.exception.maybe_committed)
+        self.assertFalse(self.config.has("secret/a"))
