@@ -28,6 +28,13 @@ $sealed->put('document', $document);
 if ($sealed->get('document') !== $document || !isset((new Cfgstore\Client(prefix: '/sealed/'))->get('document')['$sealed'])) {
     fail('the sealed document did not come back');
 }
+// The same document under a schema: judged by the servers when it is put, and then a value like any other.
+$bound = new Cfgstore\Client(prefix: '/bound/');
+$bound->bindSchema('*', ['type' => 'object', 'additionalProperties' => ['type' => ['string', 'integer', 'boolean']]]);
+$bound->put('document', $document);
+if ($bound->get('document') !== $document || $bound->checkValue('document', [[]]) === []) {
+    fail('the document under a schema did not come back, or is not under it');
+}
 if ($config->get('document') !== $document || count($config->get('large')) !== 10_000) {
     fail('the documents did not come back');
 }
@@ -67,6 +74,7 @@ $candidates = [
     '$config->get(\'one\'), 1 key' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('one'); } return $x; },
     '$config->get(\'document\'), 100 keys' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('document'); } return $x; },
     'sealed: $sealed->get(\'document\')' => function (int $n) use ($sealed) { for ($i = 0; $i < $n; $i++) { $x = $sealed->get('document'); } return $x; },
+    'under a schema: $bound->get(\'document\')' => function (int $n) use ($bound) { for ($i = 0; $i < $n; $i++) { $x = $bound->get('document'); } return $x; },
     '$config->get(\'large\'), 10,000 keys' => function (int $n) use ($config) { for ($i = 0; $i < $n; $i++) { $x = $config->get('large'); } return $x; },
     'cfgstore_get(\'one\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('one'); } return $x; },
     'cfgstore_get(\'document\')' => function (int $n) { for ($i = 0; $i < $n; $i++) { $x = cfgstore_get('document'); } return $x; },
@@ -100,6 +108,7 @@ for ($round = 0; $round <= $rounds; $round++) {
         ini_set('cfgstore.consistency', str_starts_with($name, 'newest') ? 'latest' : 'request');
         $config->refresh();
         $sealed->refresh();
+        $bound->refresh();
         // The first round warms up and finds how many calls fill the budget.
         $ns = measure($candidate, $counts[$name] ?? 100);
         if ($round === 0) {
@@ -177,6 +186,7 @@ printf("  %-92s %9.3f x\n", '$config[\'document\'] / cfgstore_get(\'document\'):
 target('getString() / get() of the same string', $ratio('$config->getString(\'word\')', '$config->get(\'word\')'), 1.15);
 target('getArray() / get() of the array of 100 keys', $ratio('$config->getArray(\'document\')', $array), 1.15);
 target('a sealed document of 100 keys / the same in clear', $ratio('sealed: $sealed->get(\'document\')', $array), 1.1);
+target('a document of 100 keys under a schema / the same without', $ratio('under a schema: $bound->get(\'document\')', $array), 1.1);
 target('a miss / a hit, both with a default', $ratio('a miss: get(\'none\', null)', 'a hit with a default: get(\'word\', null)'), 1.15);
 
 echo "\nA request, in the process (RINIT, RSHUTDOWN and post_deactivate, called in a loop; a read without the engine's call around it):\n";
