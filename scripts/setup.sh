@@ -26,7 +26,7 @@ needed=(
     "php-cgi8.2:php8.2-cgi" "/usr/lib/php/20220829/apcu.so:php8.2-apcu" "/usr/lib/php/20220829/opcache.so:php8.2-opcache"
     "/usr/lib/php/20220829/curl.so:php8.2-curl" "etcd:etcd-server" "c++:g++" "pgrep:procps" "mount:mount" "setpriv:util-linux"
     "valgrind:valgrind" "go:golang-go" "mvn:maven" "javac:default-jdk-headless" "/usr/lib/python3.11/ensurepip:python3-venv"
-    "/usr/lib/python3/dist-packages/yaml:python3-yaml" "systemd-analyze:systemd" "ip:iproute2"
+    "/usr/lib/python3/dist-packages/yaml:python3-yaml" "systemd-analyze:systemd" "ip:iproute2" "openssl:openssl"
     "/usr/share/php/Amp/autoload.php:php-amphp-amp"
     "/usr/lib/apache2/modules/libphp8.2.so:libapache2-mod-php8.2"
 )

@@ -15,6 +15,7 @@ mod netns;
 mod process;
 mod remote;
 mod sink;
+mod tls;
 
 pub use apache::Apache;
 pub use cluster::{Calls, Cluster, Kind, Member, MemberClient, Port, Read};
@@ -30,3 +31,4 @@ pub use process::{
 };
 pub use remote::Remote;
 pub use sink::{HttpSink, Mail, Posted, SmtpSink};
+pub use tls::{Authority, Begins, TlsFront};

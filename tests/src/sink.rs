@@ -182,6 +182,16 @@ impl SmtpSink {
         format!("smtp://{}", self.listening.address)
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.listening.address.port()
+    }
+
+    /// The next of the e-mails that have come already.
+    pub fn try_next(&self) -> Option<Mail> {
+        self.mails.try_recv().ok()
+    }
+
     /// The next e-mail, or a panic if none comes.
     pub fn next(&self) -> Mail {
         self.mails.recv_timeout(PATIENCE).expect("no e-mail came")

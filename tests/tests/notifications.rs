@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cfgstore_tests::{
-    Cluster, Host, HttpSink, Kind, MemberClient, Posted, SmtpSink, build_folder, wait_until,
+    Authority, Begins, Cluster, Host, HttpSink, Kind, MemberClient, Posted, SmtpSink, build_folder,
+    wait_until,
 };
 use serde_json::Value;
 
@@ -325,6 +326,66 @@ fn what_is_given_up_is_a_dead_letter_that_can_be_sent_again() {
     );
     assert_eq!(again.body, refused.body);
     assert_eq!(host.cfgctl(&["notify", "dead-letters"]), "");
+}
+
+#[test]
+fn tls_is_spoken_with_those_whom_a_known_authority_vouches_for() {
+    let host = Host::new();
+    let secrets = write_secret(&host.path(""), "smtp", SECRET);
+    let authority = Authority::new();
+    let (sink, mails, more_mails) = (HttpSink::start(), SmtpSink::start(), SmtpSink::start());
+    let https = authority.front(sink.port(), Begins::AtOnce);
+    let smtps = authority.front(mails.port(), Begins::AtOnce);
+    let starttls = authority.front(more_mails.port(), Begins::WithStartTls);
+    let start = |roots: Option<PathBuf>| {
+        let mut command = host.cfgstored_command();
+        command
+            .arg("--notify-secrets-dir")
+            .arg(&secrets)
+            .env_remove("SSL_CERT_DIR")
+            .env_remove("SSL_CERT_FILE");
+        if let Some(file) = roots {
+            command.env("SSL_CERT_FILE", file);
+        }
+        host.start_cfgstored(&mut command)
+    };
+
+    let server = start(None);
+    let set = |name: &str, target: &[&str]| {
+        host.cfgctl(&[&["notify", "set", name, "--prefix", "app/"], target].concat());
+    };
+    let from_to = ["--from", "a@example.com", "--to", "b@example.com"];
+    let login = ["--user", "me", "--password", "file:smtp"];
+    let url = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
+    set("hook", &["--webhook", &url("https", https.port())]);
+    let smtp = |name: &str, url: &str| set(name, &[&["--smtp", url], &from_to[..], &login].concat());
+    smtp("mail", &url("smtps", smtps.port()));
+    smtp("more", &url("smtp+starttls", starttls.port()));
+    host.cfgctl(&["put", "app/a", "1"]);
+    for name in ["hook", "mail", "more"] {
+        wait_until("trouble with a certificate of an unknown authority", || {
+            let listed = host.cfgctl(&["--json", "notify", "list"]);
+            let trouble = rule(&listed, name)["trouble"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            trouble.contains("127.0.0.1") && trouble.contains("invalid peer certificate: UnknownIssuer")
+        });
+    }
+    assert!(sink.try_next().is_none() && mails.try_next().is_none() && more_mails.try_next().is_none());
+    server.signal(15);
+    server.wait();
+
+    // What was not sent is, once the authority is known.
+    let _server = start(Some(authority.certificate_file()));
+    assert_eq!(body(&sink.next())["changes"][0]["key"], "app/a");
+    for mails in [mails, more_mails] {
+        let mail = mails.next();
+        assert!(
+            mail.data.contains("create app/a") && mail.auth.starts_with("PLAIN "),
+            "{mail:?}"
+        );
+    }
 }
 
 /// A script that appends what it is told to a file, in one line, unless a file `fail` is there, which it removes.

@@ -1,5 +1,6 @@
 //! What arrives at the targets, and what failures are made of their answers.
 
+#[allow(dead_code, reason = "a part is used here")]
 #[path = "../../../tests/src/sink.rs"]
 mod sink;
 
