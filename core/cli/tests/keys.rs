@@ -100,6 +100,48 @@ fn a_value_that_does_not_open_is_told_and_hides_no_other() {
 }
 
 #[test]
+fn what_is_applied_from_a_folder_is_sealed_like_what_is_put() {
+    for server in [Server::cfgstored(), Server::etcd()] {
+        let place = keyring(&server, &["/shop/secret/*"]);
+        let config = server.folder.path().join("config");
+        fs::create_dir_all(config.join("secret")).unwrap();
+        let file = |name: &str, text: &str| fs::write(config.join(name), text).unwrap();
+        file("secret/a.json", SECRET);
+        file("secret/b.json", SECRET);
+        file("clear.json", "1");
+        let apply = |more: &[&str]| {
+            let arguments = ["apply", "-f", config.to_str().unwrap(), "--prefix", "/shop/"];
+            server.ok(&with(&place, &[&arguments[..], more].concat()))
+        };
+        assert!(apply(&[]).ends_with(": 3 added, 0 changed, 0 deleted\n"));
+        let stored = || server.ok(&["get", "--prefix", ""]);
+        assert!(
+            !stored().contains("hunter2") && stored().contains("/shop/clear\t1\n"),
+            "{}",
+            stored()
+        );
+        assert_eq!(id_of(&server, "/shop/secret/a"), "one");
+        assert_eq!(
+            server.ok(&with(&place, &["get", "/shop/secret/a"])).trim_end(),
+            SECRET
+        );
+
+        // What stays the same is not sealed once more, though it is named.
+        let before = server.ok(&["get", "/shop/secret/b"]);
+        file("secret/a.json", "{\"password\":\"hunter22\"}");
+        let said = apply(&["--prune"]);
+        assert!(
+            said.starts_with("~ /shop/secret/a\n    ~ password: ")
+                && said.ends_with(": 0 added, 1 changed, 0 deleted\n"),
+            "{said}"
+        );
+        assert!(!stored().contains("hunter2"), "{}", stored());
+        assert_eq!(server.ok(&["get", "/shop/secret/b"]), before);
+        assert!(apply(&["--prune"]).starts_with("nothing differs: "));
+    }
+}
+
+#[test]
 fn a_new_file_is_its_owners_alone_and_an_old_one_stays() {
     let server = Server::etcd();
     let place = keyring(&server, &["/secret/*", "/other"]);

@@ -1,8 +1,11 @@
 //! Making many keys what they are to be, as one revision: a call of cfgstore's own.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use cfgstore_proto::cfgstore::v1 as pb;
 use cfgstore_proto::cfgstore::v1::history_client::HistoryClient;
+use cfgstore_proto::etcdserverpb::RangeRequest;
 
 use crate::call::{Call, on};
 use crate::client::{Client, revision};
@@ -15,7 +18,7 @@ use crate::keyspace::Keyspace;
 /// What is to be there. The default changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Apply {
-    /// Keys and their values; each key once.
+    /// Keys and their values, which are sealed if [`Options::keyring`](crate::Options::keyring) says so; each key once.
     pub entries: Vec<(Vec<u8>, Bytes)>,
     /// Delete the keys with this prefix that no entry names; all entries must begin with it. `None`: delete none.
     pub prune: Option<Vec<u8>>,
@@ -42,16 +45,11 @@ impl Client {
     pub async fn apply(&self, apply: &Apply) -> Result<Applied> {
         let keyspace = self.keyspace();
         let mut request = pb::ApplyRequest {
+            entries: self.sealed(&apply.entries).await?,
             dry_run: apply.dry_run,
             if_unchanged_since: apply.if_unchanged_since,
             ..Default::default()
         };
-        for (key, value) in &apply.entries {
-            request.entries.push(pb::Entry {
-                key: keyspace.key(key)?,
-                value: value.clone(),
-            });
-        }
         if let Some(prefix) = &apply.prune {
             let span = keyspace.below(prefix)?;
             (request.key, request.range_end) = (span.key, span.range_end);
@@ -68,6 +66,37 @@ impl Client {
         };
         let answer = self.call(call, attempt).await?;
         Ok(applied(keyspace, answer))
+    }
+
+    /// Entries as they are to be stored. What is there already stays as it is: sealed once more, it would be another value.
+    async fn sealed(&self, entries: &[(Vec<u8>, Bytes)]) -> Result<Vec<pb::Entry>> {
+        let keyspace = self.keyspace();
+        let mut stored = Vec::new();
+        let mut sealed = BTreeMap::new();
+        for (key, plain) in entries {
+            let key = keyspace.key(key)?;
+            let value = keyspace.seal(&key, plain.clone())?;
+            if value != *plain {
+                sealed.insert(key.clone(), (stored.len(), plain));
+            }
+            stored.push(pb::Entry { key, value });
+        }
+        let (Some((first, _)), Some((last, _))) = (sealed.first_key_value(), sealed.last_key_value()) else {
+            return Ok(stored);
+        };
+        let present = RangeRequest {
+            key: first.clone(),
+            range_end: [last, &b"\0"[..]].concat().into(),
+            ..RangeRequest::default()
+        };
+        for kv in self.range_as_is(present).await?.kvs {
+            if let Some(&(at, plain)) = sealed.get(&kv.key)
+                && keyspace.open(&kv.key, kv.value.clone()) == (plain.clone(), None)
+            {
+                stored[at].value = kv.value;
+            }
+        }
+        Ok(stored)
     }
 }
 
