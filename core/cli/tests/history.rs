@@ -67,6 +67,15 @@ fn history_and_log_tell_who_when_why_and_what() {
         ""
     );
     assert_eq!(server.fails(&["history", "k", "--since", "yesterday"]).0, 2);
+    // A reason that would not be kept is none.
+    let (code, said) = server.fails(&["put", "other", "2", "--comment", &"c".repeat(1_025)]);
+    assert!(code == 2 && said.contains("1025 bytes"), "{said}");
+    server.ok(&["del", "other", "--comment", "tidy"]);
+    assert!(
+        server
+            .ok(&["history", "other", "--limit", "1"])
+            .ends_with("  tidy\n- other: 1\n")
+    );
 
     let log = steady(&server.ok(&["log", "--prefix", "/shop/"]));
     let heads = log.lines().filter(|line| line.starts_with("revision"));
