@@ -7,13 +7,14 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-const C_FILES: [&str; 23] = [
+const C_FILES: [&str; 24] = [
     "client.c",
     "client_array.c",
     "client_calls.c",
     "client_compare.c",
     "client_history.c",
     "client_notifications.c",
+    "client_retention.c",
     "client_schema.c",
     "client_typed.c",
     "decode.c",

@@ -236,7 +236,18 @@ namespace Cfgstore {
         public function bindSchema(string $pattern, array $schema): void {}
 
         /**
-         * Unbinds the schema of a pattern.
+         * Lets only sealed values be put at the keys of a pattern, in place of a schema: what a client without a keyring would store
+         * in clear is refused.
+         *
+         * @param string $pattern  As bindSchema().
+         *
+         * @throws Exception\SchemaException       Existing values are not sealed, and nothing was bound; violations() names them.
+         * @throws Exception\ExceptionInterface    As bindSchema().
+         */
+        public function bindSealed(string $pattern): void {}
+
+        /**
+         * Unbinds the schema of a pattern, or what bindSealed() has bound to it.
          *
          * @throws Exception\KeyNotFoundException  None is bound to it.
          * @throws Exception\ExceptionInterface    As put().
@@ -359,6 +370,41 @@ namespace Cfgstore {
          * @throws Exception\TimeoutException          No answer in time.
          */
         public function blame(string $key): array {}
+
+        /**
+         * Says how much history the keys of a prefix keep; what is beyond that is forgotten at once. Without a rule, that is the last
+         * 100 changes of a key.
+         *
+         * @param string $prefix Keys that begin with this, below the client's prefix. Of several rules, that of the longest prefix counts.
+         * @param int    $count  Most changes kept of a key; 0: no history.
+         * @param int    $maxAge Longest time that a change is kept, in seconds; 0: no bound.
+         *
+         * @throws Exception\InvalidArgumentException  A number is out of range.
+         * @throws Exception\ExhaustedException        There are too many rules.
+         * @throws Exception\UnsupportedException      The members are an etcd's.
+         * @throws Exception\ExceptionInterface        As put().
+         */
+        public function setRetention(string $prefix, int $count, int $maxAge = 0): void {}
+
+        /**
+         * Removes the rule of a prefix: that of the next shorter one holds again.
+         *
+         * @throws Exception\KeyNotFoundException   There is none.
+         * @throws Exception\UnsupportedException   The members are an etcd's.
+         * @throws Exception\ExceptionInterface     As put().
+         */
+        public function removeRetention(string $prefix): void {}
+
+        /**
+         * The rules of how much history is kept, as far as their prefixes are below the client's, in order of the prefixes.
+         *
+         * @return list<Retention>
+         *
+         * @throws Exception\UnsupportedException   The members are an etcd's.
+         * @throws Exception\UnavailableException   Nobody could be reached, or started.
+         * @throws Exception\TimeoutException       No answer in time.
+         */
+        public function retention(): array {}
 
         /**
          * Sets a rule of who is told when keys change, or replaces the one of this name. The cluster tells: at least once, and in
@@ -643,6 +689,21 @@ namespace Cfgstore {
         public readonly mixed $value;
         /** The change that made it so; null: that is no longer kept, or can't be opened. */
         public readonly ?HistoryEntry $change;
+
+        private function __construct() {}
+    }
+
+    /**
+     * How much history the keys of a prefix keep.
+     */
+    final class Retention
+    {
+        /** Without the client's prefix; empty: every key. Of several rules, that of the longest prefix counts. */
+        public readonly string $prefix;
+        /** Most changes kept of a key; 0: no history. */
+        public readonly int $count;
+        /** Longest time that a change is kept, in seconds; 0: no bound. */
+        public readonly int $maxAge;
 
         private function __construct() {}
     }

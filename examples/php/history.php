@@ -21,3 +21,9 @@ $config->rollback('database', revision: $good, comment: 'db3 is slow');         
 echo 'host: ', $config['database.host'], "\n";
 $config->rollback('', revision: $good, prefix: true, comment: 'all of it');     // every key below, as one new revision
 var_dump($config->has('replica'));
+
+$config->setRetention('', count: 1000, maxAge: 365 * 86400);        // how much is kept, below this client's prefix
+foreach ($config->retention() as $rule) {
+    echo "'$rule->prefix': $rule->count changes of a key, for $rule->maxAge s\n";
+}
+$config->removeRetention('');

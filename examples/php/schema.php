@@ -35,3 +35,11 @@ foreach ($config->checkSchema('database/*', ['required' => ['pool']]) as $violat
 }
 
 $config->unbindSchema('database/*');
+$config->bindSealed('secret/*');                // from now on, only sealed values: see sealed.php
+try {
+    $config->put('secret/api', 'in clear');
+    exit("a secret was stored in clear\n");
+} catch (Cfgstore\Exception\SchemaException $e) {
+    echo $e->violations()[0]['message'], "\n";
+}
+$config->unbindSchema('secret/*');

@@ -428,6 +428,24 @@ typedef struct {
 } CoreDeadLetter;
 
 /**
+ * A rule of how much history the keys of a prefix keep. Pointers are valid as `cfgstore_core_history` says.
+ */
+typedef struct {
+  /**
+   * Without the client's prefix.
+   */
+  CoreBytes prefix;
+  /**
+   * Most changes kept of a key; 0: none.
+   */
+  uint32_t count;
+  /**
+   * Longest time that a change is kept, in seconds; 0: no bound.
+   */
+  uint64_t max_age_secs;
+} CoreRetention;
+
+/**
  * A schema and its pattern. Pointers are valid as `cfgstore_core_history` says.
  */
 typedef struct {
@@ -852,7 +870,36 @@ bool cfgstore_core_retry_dead_letters(CoreSource *source,
                                       CoreError *error);
 
 /**
- * Binds a schema to a pattern, or unbinds it, if `schema` is empty.
+ * Sets the rule of a prefix, or removes it.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_set_retention(CoreSource *source,
+                                 double timeout_secs,
+                                 CoreBytes client_prefix,
+                                 CoreRetention rule,
+                                 bool remove,
+                                 CoreError *error);
+
+/**
+ * The rules whose prefixes begin with `client_prefix`, in their order.
+ *
+ * `rules` and `count` describe memory that is valid as `cfgstore_core_history` says.
+ *
+ * # Safety
+ * As the module says.
+ */
+bool cfgstore_core_retention(CoreSource *source,
+                             double timeout_secs,
+                             CoreBytes client_prefix,
+                             const CoreRetention **rules,
+                             uintptr_t *count,
+                             CoreError *error);
+
+/**
+ * Binds a schema to a pattern; if `sealed`, which takes an empty one, the rule that only sealed values may be put; or unbinds it, if
+ * neither is given.
  *
  * # Safety
  * As the module says.
@@ -862,6 +909,7 @@ bool cfgstore_core_set_schema(CoreSource *source,
                               CoreBytes prefix,
                               CoreBytes pattern,
                               CoreBytes schema,
+                              bool sealed,
                               CoreError *error);
 
 /**

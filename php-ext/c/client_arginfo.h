@@ -83,6 +83,23 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_bind_schema, 0, 2, IS_VOI
 	ZEND_ARG_TYPE_INFO(0, schema, IS_ARRAY, 0)
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_bind_sealed, 0, 1, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, pattern, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_set_retention, 0, 2, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, prefix, IS_STRING, 0)
+	ZEND_ARG_TYPE_INFO(0, count, IS_LONG, 0)
+	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, maxAge, IS_LONG, 0, "0")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_remove_retention, 0, 1, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, prefix, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_retention, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_client_unbind_schema, 0, 1, IS_VOID, 0)
 	ZEND_ARG_TYPE_INFO(0, pattern, IS_STRING, 0)
 ZEND_END_ARG_INFO()
@@ -221,6 +238,7 @@ ZEND_METHOD(Cfgstore_Client, put);
 ZEND_METHOD(Cfgstore_Client, putBytes);
 ZEND_METHOD(Cfgstore_Client, delete);
 ZEND_METHOD(Cfgstore_Client, bindSchema);
+ZEND_METHOD(Cfgstore_Client, bindSealed);
 ZEND_METHOD(Cfgstore_Client, unbindSchema);
 ZEND_METHOD(Cfgstore_Client, schemas);
 ZEND_METHOD(Cfgstore_Client, checkSchema);
@@ -230,6 +248,9 @@ ZEND_METHOD(Cfgstore_Client, rollback);
 ZEND_METHOD(Cfgstore_Client, previewRollback);
 ZEND_METHOD(Cfgstore_Client, diff);
 ZEND_METHOD(Cfgstore_Client, blame);
+ZEND_METHOD(Cfgstore_Client, setRetention);
+ZEND_METHOD(Cfgstore_Client, removeRetention);
+ZEND_METHOD(Cfgstore_Client, retention);
 ZEND_METHOD(Cfgstore_Client, setNotification);
 ZEND_METHOD(Cfgstore_Client, removeNotification);
 ZEND_METHOD(Cfgstore_Client, notifications);
@@ -271,6 +292,7 @@ static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, putBytes, arginfo_client_put_bytes, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, delete, arginfo_client_delete, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, bindSchema, arginfo_client_bind_schema, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, bindSealed, arginfo_client_bind_sealed, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, unbindSchema, arginfo_client_unbind_schema, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, schemas, arginfo_client_schemas, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, checkSchema, arginfo_client_check_schema, ZEND_ACC_PUBLIC)
@@ -280,6 +302,9 @@ static const zend_function_entry client_methods[] = {
 	ZEND_ME(Cfgstore_Client, previewRollback, arginfo_client_preview_rollback, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, diff, arginfo_client_diff, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, blame, arginfo_client_blame, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, setRetention, arginfo_client_set_retention, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, removeRetention, arginfo_client_remove_retention, ZEND_ACC_PUBLIC)
+	ZEND_ME(Cfgstore_Client, retention, arginfo_client_retention, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, setNotification, arginfo_client_set_notification, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, removeNotification, arginfo_client_remove_notification, ZEND_ACC_PUBLIC)
 	ZEND_ME(Cfgstore_Client, notifications, arginfo_client_notifications, ZEND_ACC_PUBLIC)

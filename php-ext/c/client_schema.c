@@ -11,16 +11,18 @@ void cfg_schema_register(void)
 	cfg_declare_readonly(schema_ce, "sealed", CFG_TYPE(MAY_BE_BOOL));
 }
 
-/* Without a schema: none from now on. */
-static void set_schema(cfg_client *client, zend_string *pattern, CoreBytes schema)
+/* With neither: none from now on. */
+static void set_schema(cfg_client *client, zend_string *pattern, CoreBytes schema, bool sealed)
 {
 	cfg_scope *scope = cfg_client_opened(client);
 	CoreError error;
 	if (scope && !cfgstore_core_set_schema(scope->source->core, cfg_client_timeout(client), cfg_bytes(scope->prefix),
-			cfg_bytes(pattern), schema, &error)) {
+			cfg_bytes(pattern), schema, sealed, &error)) {
 		cfg_throw(&error);
 	}
 }
+
+static const CoreBytes no_schema = {NULL, 0};
 
 ZEND_METHOD(Cfgstore_Client, bindSchema)
 {
@@ -32,9 +34,18 @@ ZEND_METHOD(Cfgstore_Client, bindSchema)
 	ZEND_PARSE_PARAMETERS_END();
 	zend_string *json = cfg_encode(schema);
 	if (json) {
-		set_schema(THIS_CLIENT(), pattern, cfg_bytes(json));
+		set_schema(THIS_CLIENT(), pattern, cfg_bytes(json), false);
 		zend_string_release(json);
 	}
+}
+
+ZEND_METHOD(Cfgstore_Client, bindSealed)
+{
+	zend_string *pattern;
+	ZEND_PARSE_PARAMETERS_START(1, 1)
+		Z_PARAM_STR(pattern)
+	ZEND_PARSE_PARAMETERS_END();
+	set_schema(THIS_CLIENT(), pattern, no_schema, true);
 }
 
 ZEND_METHOD(Cfgstore_Client, unbindSchema)
@@ -43,7 +54,7 @@ ZEND_METHOD(Cfgstore_Client, unbindSchema)
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_STR(pattern)
 	ZEND_PARSE_PARAMETERS_END();
-	set_schema(THIS_CLIENT(), pattern, (CoreBytes) {NULL, 0});
+	set_schema(THIS_CLIENT(), pattern, no_schema, false);
 }
 
 static void new_schema(zval *result, const CoreSchema *bound)

@@ -25,6 +25,7 @@ static PHP_MINIT_FUNCTION(cfgstore)
 	cfg_objects_register();
 	cfg_notifications_register();
 	cfg_compare_register();
+	cfg_retention_register();
 	cfg_schema_register();
 	cfg_client_register();
 	cfg_transaction_register();

@@ -287,6 +287,7 @@ void cfg_new_status(zval *result, const cfg_source *source);
 void cfg_client_register(void);
 void cfg_notifications_register(void);
 void cfg_compare_register(void);
+void cfg_retention_register(void);
 void cfg_schema_register(void);
 void cfg_client_array_handlers(zend_object_handlers *handlers);
 extern const zend_function_entry cfg_functions[];

@@ -7,13 +7,14 @@ use cbindgen::{Builder, Config, ExportConfig, Language, RenameRule, Style};
 const UPDATE: &str = "CFGSTORE_UPDATE_HEADER";
 
 /// What the header is made of, in its order.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "src/abi/blame.rs",
     "src/abi/difference.rs",
     "src/abi/history.rs",
     "src/abi/keyring.rs",
     "src/abi/lock.rs",
     "src/abi/notifications.rs",
+    "src/abi/retention.rs",
     "src/abi/schema.rs",
     "src/abi/source.rs",
     "src/abi/transaction.rs",

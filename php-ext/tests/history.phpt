@@ -91,6 +91,22 @@ echo failure(fn () => $client->transaction()->comment(str_repeat('c', 1025))), "
 check('nothing was written', $client->get('a') === 2);
 $client->put('a', 1, comment: str_repeat('c', 1024));
 check('the longest comment', strlen($client->history('a', 1)[0]->comment) === 1024);
+
+$few = $client->withPrefix('few/');
+check('no rules at first', $few->retention() === []);
+for ($i = 1; $i <= 5; $i++) { $few->put('x', $i); $few->put('y', $i); }
+$few->setRetention('x', 3, maxAge: 60);
+$few->setRetention('', 2);
+check('rules in order', array_map(fn ($rule) => (array) $rule, $few->retention())
+    === [['prefix' => '', 'count' => 2, 'maxAge' => 0], ['prefix' => 'x', 'count' => 3, 'maxAge' => 60]]);
+check('the longer prefix counts', [count($few->history('x')), count($few->history('y'))] === [3, 2]);
+$few->removeRetention('x');
+check('then the shorter', [count($few->history('x')), count($few->retention())] === [2, 1]);
+$few->removeRetention('');
+check('none is left', $few->retention() === []);
+echo failure(fn () => $few->removeRetention('')), "\n";
+echo failure(fn () => $few->setRetention('x', -1)), "\n";
+echo failure(fn () => $few->setRetention('x', 1, -1)), "\n";
 ?>
 --EXPECTF--
 ok - of a key that never was
@@ -140,3 +156,11 @@ InvalidArgumentException: the comment has 1025 bytes; at most 1024 are kept
 InvalidArgumentException: the comment has 1025 bytes; at most 1024 are kept
 ok - nothing was written
 ok - the longest comment
+ok - no rules at first
+ok - rules in order
+ok - the longer prefix counts
+ok - then the shorter
+ok - none is left
+KeyNotFoundException: %s
+InvalidArgumentException: count is -1; expected 0 to 4294967295 changes
+InvalidArgumentException: maxAge is -1; expected seconds, or 0 for no bound

@@ -36,6 +36,15 @@ echo failure(fn () => $client->checkValue('a', NAN)), "\n";
 $client->unbindSchema('db/*');
 $client->put('db/main', 1);
 echo failure(fn () => $client->unbindSchema('db/*')), "\n";
+$client->put('secret/a', 1);
+echo failure(fn () => $client->bindSealed('secret/*')), "\n";
+$client->delete('secret/a');
+$client->bindSealed('secret/*');
+[$bound] = $client->schemas();
+check('only sealed values are allowed', [$bound->pattern, $bound->schema, $bound->sealed] === ['secret/*', null, true]);
+echo failure(fn () => $client->put('secret/a', 1)), "\n";
+$client->unbindSchema('secret/*');
+check('everything again', $client->put('secret/a', 1) > 0 && $client->schemas() === []);
 check('a new exception has no violations', (new Cfgstore\Exception\SchemaException)->violations() === []);
 ?>
 --EXPECTF--
@@ -56,4 +65,8 @@ InvalidArgumentException: %sat "/type": this must be "null", "boolean",%s
 InvalidArgumentException: the key is empty; name at least one byte
 EncodingException: %s
 KeyNotFoundException: %sthere is no schema%s
+SchemaException: bind schema of "/schema/secret/*" failed at %s: cfgstore: /schema/secret/a:%ssealed%s
+ok - only sealed values are allowed
+SchemaException: put of "/schema/secret/a" failed at %s: cfgstore: /schema/secret/a:%ssealed%s
+ok - everything again
 ok - a new exception has no violations

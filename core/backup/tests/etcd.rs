@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cfgstore_backup::SnapshotFile;
-use cfgstore_client::{Address, Client, Options, Range, Txn};
+use cfgstore_client::{Address, Client, DeleteOptions, Options, Range, Txn};
 use cfgstore_store::codec::LeaseView;
 use cfgstore_store::{CommandError, State, Store};
 use etcd::Etcd;
@@ -138,7 +138,7 @@ async fn what_etcd_saves_is_read_and_given_back_unchanged() {
             }
         });
         let revision = client.txn(changes).await.unwrap().revision;
-        client.delete("large/0", None).await.unwrap();
+        client.delete("large/0", &DeleteOptions::default()).await.unwrap();
         if round == 2 {
             // At a revision with tombstones in it, which this etcd drops.
             etcd.ctl(&["compact", "--physical", &revision.to_string()]);

@@ -293,3 +293,43 @@ proptest! {
         prop_assert!(firsts.iter().all(|revision| mine.contains(revision)));
     }
 }
+
+#[test]
+fn an_hour_of_outage_loses_nothing_and_ends_with_the_next_attempt() {
+    let end = 3600 * SEC;
+    let made: Vec<i64> = (12..32).collect();
+    let mut course = Course::new(Policy::default(), 10, Duration::ZERO);
+    let mut now = Duration::ZERO;
+    let mut told = Vec::new();
+    let mut attempts = 0;
+    loop {
+        match course.step(now) {
+            Step::Look { after } => {
+                let next = made.iter().find(|&&revision| revision > after);
+                let newest = Found::Nothing {
+                    through: 31,
+                    is_newest: true,
+                };
+                course.found(next.map_or(newest, |&revision| Found::Message { revision }), now);
+            }
+            Step::Send { revision } if now < end => {
+                assert_eq!(revision, 12, "the next waits");
+                attempts += 1;
+                course.sent(failure(false, None), now, 1.0);
+            }
+            Step::Send { revision } => {
+                told.push(revision);
+                course.sent(Ok(()), now, 1.0);
+            }
+            Step::Record(progress) => {
+                assert_eq!(progress.dead_letters, []);
+                course.recorded(&progress, now);
+            }
+            Step::Wait { until: None, .. } => break,
+            Step::Wait { until, .. } => now = until.unwrap(),
+        }
+    }
+    assert_eq!(told, made);
+    assert!(attempts < 30, "{attempts} attempts in vain");
+    assert!(now <= end + 300 * SEC, "told {:?} late", now - end);
+}

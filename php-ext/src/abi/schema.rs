@@ -37,7 +37,8 @@ impl CoreViolation {
     }
 }
 
-/// Binds a schema to a pattern, or unbinds it, if `schema` is empty.
+/// Binds a schema to a pattern; if `sealed`, which takes an empty one, the rule that only sealed values may be put; or unbinds it, if
+/// neither is given.
 ///
 /// # Safety
 /// As the module says.
@@ -48,6 +49,7 @@ pub unsafe extern "C" fn cfgstore_core_set_schema(
     prefix: CoreBytes,
     pattern: CoreBytes,
     schema: CoreBytes,
+    sealed: bool,
     error: *mut CoreError,
 ) -> bool {
     let set = || {
@@ -56,10 +58,14 @@ pub unsafe extern "C" fn cfgstore_core_set_schema(
             unsafe { (&mut *source, prefix.get(), pattern.get(), schema.get()) };
         let pattern = whole_pattern(prefix, pattern)?;
         let client = source.client(timeout_secs)?;
-        if schema.is_empty() {
+        if schema.is_empty() && !sealed {
             return client.unbind_schema(&pattern);
         }
-        client.bind_schema(&bound(pattern, schema), false)
+        let schema = BoundSchema {
+            sealed,
+            ..bound(pattern, schema)
+        };
+        client.bind_schema(&schema, false)
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, set) }.is_some()

@@ -23,7 +23,7 @@ use crate::blame::Blame;
 use crate::blocking::driver::Driver;
 use crate::difference::Diff;
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{HistoryChange, HistoryQuery};
+use crate::history::{HistoryChange, HistoryQuery, Retention};
 use crate::kv::{DeleteOptions, Deleted, KeyValue, PutOptions, Range, RangeResult};
 use crate::lock::LockOptions;
 use crate::notifications::{DeadLetter, NotificationRule, NotificationStatus};
@@ -139,6 +139,22 @@ impl Client {
     pub fn check_value(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>) -> Result<Violations> {
         self.driver
             .run(async |client| client.check_value(key, value).await)
+    }
+
+    /// See [`crate::Client::set_retention`].
+    pub fn set_retention(&self, rule: &Retention) -> Result<()> {
+        self.driver.run(async |client| client.set_retention(rule).await)
+    }
+
+    /// See [`crate::Client::remove_retention`].
+    pub fn remove_retention(&self, prefix: impl AsRef<[u8]>) -> Result<()> {
+        self.driver
+            .run(async |client| client.remove_retention(prefix).await)
+    }
+
+    /// See [`crate::Client::retention`].
+    pub fn retention(&self) -> Result<Vec<Retention>> {
+        self.driver.run(async |client| client.retention().await)
     }
 
     /// See [`crate::Client::set_notification`].

@@ -223,3 +223,101 @@ pub(super) fn rollback(state: &State, request: &pb::RollbackRequest) -> Result<E
     edit.changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     Ok(edit)
 }
+
+#[cfg(test)]
+mod tests {
+    use cfgstore_store::{Caller, Store};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    type Keys = BTreeMap<Bytes, Bytes>;
+
+    const PREFIX: (&str, &str) = ("app/", "app0");
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(usize, u8),
+        Delete(usize),
+        /// To this one of the revisions that there were.
+        Rollback(Index),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..6usize, 0..3u8).prop_map(|(key, value)| Step::Put(key, value)),
+            2 => (0..6usize).prop_map(Step::Delete),
+            1 => any::<Index>().prop_map(Step::Rollback),
+        ]
+    }
+
+    /// Two of six are not below the prefix.
+    fn key(index: usize) -> Bytes {
+        let folder = ["app", "app", "app", "app", "other", "ap"][index];
+        format!("{folder}/{index}").into()
+    }
+
+    fn keys(state: &State) -> Keys {
+        let all = configuration(state, b"\0", b"\0");
+        all.into_iter()
+            .map(|(key, record)| (key, record.value_bytes()))
+            .collect()
+    }
+
+    fn below_prefix(keys: &Keys) -> Keys {
+        let range = KeyRange::new(PREFIX.0.as_bytes(), PREFIX.1.as_bytes());
+        let below = keys.iter().filter(|(key, _)| range.contains(key));
+        below.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_rollback_makes_the_prefix_what_it_was_and_nothing_else_different(steps in vec(step(), 1..60)) {
+            let mut store = Store::new();
+            // By revision - 1.
+            let mut at = vec![Keys::new()];
+            for (number, step) in steps.into_iter().enumerate() {
+                let before = keys(&store.state());
+                let mut wanted = None;
+                let command = match step {
+                    Step::Put(index, value) => Command::Put(Put {
+                        key: key(index),
+                        value: vec![value].into(),
+                        ..Put::default()
+                    }),
+                    Step::Delete(index) => Command::DeleteRange(DeleteRange {
+                        key: key(index),
+                        ..DeleteRange::default()
+                    }),
+                    Step::Rollback(index) => {
+                        let revision = index.index(at.len());
+                        let request = pb::RollbackRequest {
+                            key: PREFIX.0.into(),
+                            range_end: PREFIX.1.into(),
+                            revision: revision as i64 + 1,
+                            ..pb::RollbackRequest::default()
+                        };
+                        let edit = rollback(&store.state(), &request).unwrap();
+                        let mut result = before.clone();
+                        result.retain(|key, _| !below_prefix(&before).contains_key(key));
+                        result.extend(below_prefix(&at[revision]));
+                        prop_assert_eq!(edit.is_empty(), result == before);
+                        wanted = Some(result);
+                        edit.command()
+                    }
+                };
+                store.apply(number as i64, &Caller::default(), &command).unwrap();
+                let state = store.state();
+                if let Some(wanted) = wanted {
+                    prop_assert_eq!(&keys(&state), &wanted);
+                    prop_assert!(state.revision() <= at.len() as i64 + 1, "one revision");
+                }
+                if state.revision() as usize > at.len() {
+                    at.push(keys(&state));
+                }
+            }
+        }
+    }
+}
