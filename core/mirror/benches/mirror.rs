@@ -11,8 +11,14 @@ const ROUNDS: usize = 9;
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let runs = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(&**filter));
+    if runs("tiny") {
+        bench("tiny: 10 keys of 200 bytes", 10, 200, 4_000);
+    }
     if runs("small") {
-        bench("small: 100 keys of 200 bytes", 100, 200, 2_000);
+        bench("small: 100 keys of 200 bytes", 100, 200, 4_000);
+    }
+    if runs("medium") {
+        bench("medium: 2,000 keys of 200 bytes", 2_000, 200, 4_000);
     }
     if runs("large") {
         bench("large: 100,000 keys of 1,000 bytes", 100_000, 1_000, 4_000);
@@ -73,7 +79,8 @@ fn bench(title: &str, keys: usize, value_size: usize, publishes: usize) {
     );
     gets("base", &snapshot, &present, &absent);
 
-    let (mut delta_cpu, mut base_cpu, mut map_cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut delta_cpu, mut base_cpu) = (Vec::new(), Vec::new());
+    let (mut delta_follow_cpu, mut base_follow_cpu) = (Vec::new(), Vec::new());
     let started = cpu_time();
     let mut mapping = Duration::ZERO;
     let mut last_delta = None;
@@ -90,10 +97,13 @@ fn bench(title: &str, keys: usize, value_size: usize, publishes: usize) {
         let mapped = cpu_time() - cpu;
         mapping += mapped;
         match published.kind {
-            FileKind::Base => base_cpu.push(used),
+            FileKind::Base => {
+                base_cpu.push(used);
+                base_follow_cpu.push(mapped);
+            }
             FileKind::Delta => {
                 delta_cpu.push(used);
-                map_cpu.push(mapped);
+                delta_follow_cpu.push(mapped);
                 last_delta = Some(snapshot);
             }
         }
@@ -113,12 +123,18 @@ fn bench(title: &str, keys: usize, value_size: usize, publishes: usize) {
             );
         }
     }
-    if !map_cpu.is_empty() {
-        map_cpu.sort();
-        println!(
-            "  reader follows a delta   {:>10.1} us CPU median",
-            micros(map_cpu[map_cpu.len() / 2])
-        );
+    println!(
+        "  reader follows, mean     {:>10.1} us CPU",
+        micros(mapping) / publishes as f64
+    );
+    for (name, samples) in [("delta", &mut delta_follow_cpu), ("base ", &mut base_follow_cpu)] {
+        if !samples.is_empty() {
+            samples.sort();
+            println!(
+                "    a {name}                {:>10.1} us CPU median",
+                micros(samples[samples.len() / 2])
+            );
+        }
     }
     if let Some(snapshot) = last_delta {
         read(&snapshot, &present);
