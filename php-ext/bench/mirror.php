@@ -71,7 +71,7 @@ function memory(Cfgstore\Client $config): array
         $is_mirror = false;
         foreach (file('/proc/self/smaps') as $line) {
             if (preg_match('/^[0-9a-f]+-[0-9a-f]+ /', $line)) {
-                $is_mirror = str_contains($line, '.snap');
+                $is_mirror = str_contains($line, '.snap') || str_contains($line, '/recent.');
             } elseif ($is_mirror && preg_match('/^Rss:\s*(\d+)/', $line, $found)) {
                 $mapped += $found[1];
             } elseif (!$is_mirror && preg_match('/^Private_\w+:\s*(\d+)/', $line, $found)) {

@@ -23,7 +23,7 @@ function read(): mixed { global $reader; fwrite($reader->input, "\n"); return js
 @mkdir($folder); chmod($folder, 0750);
 $files = await('a copy', function () use ($good, $folder) {
     array_map('unlink', glob("$folder/*"));
-    foreach (scandir($good) as $name) { if (is_file("$good/$name") && !in_array($name, ['lock', 'recent'], true)) { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
+    foreach (scandir($good) as $name) { if (is_file("$good/$name") && $name !== 'lock' && !str_starts_with($name, 'recent.')) { @copy("$good/$name", "$folder/$name"); @chmod("$folder/$name", 0640); } }
     return read() === 'value' ? array_map('file_get_contents', array_combine(glob("$folder/*"), glob("$folder/*"))) : null;
 });
 function restore(): void {

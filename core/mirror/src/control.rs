@@ -157,6 +157,12 @@ impl Control {
         self.word() >> 1
     }
 
+    /// Where the newest copy of a generation file is: one word, so that no reader sees half of it. Pairs with
+    /// [`Control::set_generation`]: whoever sees a place finds the whole copy there.
+    pub(crate) fn copy_place(&self) -> u64 {
+        self.mapping.copy_place().load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_retired(&self) -> bool {
         self.word() & RETIRED_BIT != 0
     }
@@ -194,8 +200,8 @@ impl Control {
         }
     }
 
-    /// Writer: makes a generation current. Its files must be in place.
-    pub(crate) fn set_generation(&self, generation: u64) {
+    /// Writer: makes a generation current. Its files and its copy, if it has one, must be in place.
+    pub(crate) fn set_generation(&self, generation: u64, copy_place: u64) {
         assert!(
             generation < 1 << 63,
             "a generation leaves room for the retired bit"
@@ -203,6 +209,8 @@ impl Control {
         self.mapping
             .generation()
             .store(generation << 1, Ordering::Release);
+        // After it, so that a place never leads to what was not published: a writer that ends in between leaves an older one.
+        self.mapping.copy_place().store(copy_place, Ordering::Release);
         sys::futex_wake_all(self.mapping.generation());
     }
 

@@ -37,6 +37,11 @@ impl SnapshotFile {
             });
         }
         let content = Content::new(file, size).map_err(|error| ReadError::io(path, "map", error))?;
+        Self::validate(content, path)
+    }
+
+    /// Validates what is in memory already; `path` is for messages.
+    pub(crate) fn validate(content: Content, path: &Path) -> Result<SnapshotFile, ReadError> {
         let header = Header::decode(content.bytes(), path)?;
         // In bounds: decode() has compared the offsets with the file's size.
         let tables = &content.bytes()[HEADER_BYTES..header.values_offset as usize];
@@ -64,6 +69,11 @@ impl SnapshotFile {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.content.bytes()
     }
 
     fn damaged(&self, offset: u64, what: &'static str) -> ReadError {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use crate::control::{CONTROL_NAME, Control, FileId, Fixed};
+use crate::recent::is_arena_name;
 use crate::sys::{self, LockedFile};
 use crate::trust::{self, Folder};
 use crate::{Place, PublishError, PublisherOptions, ReadError};
@@ -151,6 +152,7 @@ fn claim_folder(
     // What a crashed publisher was about to rename.
     remove_if_there(&path.join(NEXT_NAME))?;
     remove_if_there(&path.join(CONTROL_NEW_NAME))?;
+    remove_arenas(&path);
     let control_path = path.join(CONTROL_NAME);
     let owner = metadata.uid();
     let folder = Folder { path, owner };
@@ -209,6 +211,7 @@ fn check_contents(path: &Path) -> Result<(), PublishError> {
 fn is_our_name(name: &str) -> bool {
     [CONTROL_NAME, CONTROL_NEW_NAME, LOCK_NAME, NEXT_NAME].contains(&name)
         || generation_of_name(name).is_some()
+        || is_arena_name(name)
 }
 
 fn generation_of_name(name: &str) -> Option<u64> {
@@ -332,6 +335,16 @@ fn new_control(
     let control = Control::map(&file, &metadata, true, &temporary)?;
     std::fs::rename(&temporary, &path).map_err(|error| PublishError::io(&path, "rename to", error))?;
     Ok(control)
+}
+
+/// Removes what former publishers left of copies: this one trusts its own only. What cannot be removed takes memory and does no
+/// other harm.
+fn remove_arenas(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_arena_name) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The generations whose files are in the folder.

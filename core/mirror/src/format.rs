@@ -23,6 +23,8 @@ pub(crate) const FLAG_DELTA: u32 = 1;
 pub(crate) const FLAG_RESTORED: u32 = 2;
 pub(crate) const RECORD_FLAG_TOMBSTONE: u32 = 1;
 
+/// Where in the header the size of the whole file is.
+pub(crate) const FILE_SIZE_AT: usize = 104;
 const HEADER_CRC_AT: usize = 124;
 
 pub(crate) fn u32_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
@@ -176,7 +178,7 @@ impl Header {
             index_offset: u64_at(bytes, 80),
             records_offset: u64_at(bytes, 88),
             values_offset: u64_at(bytes, 96),
-            file_size: u64_at(bytes, 104),
+            file_size: u64_at(bytes, FILE_SIZE_AT),
             base_check: u32_at(bytes, 112),
             tables_crc: u32_at(bytes, 116),
         };

@@ -16,6 +16,7 @@ mod hash;
 mod options;
 mod publisher;
 mod reader;
+mod recent;
 mod snapshot;
 mod sweep;
 mod sys;

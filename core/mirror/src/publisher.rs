@@ -12,6 +12,7 @@ use crate::encode::{Identity, Image, Item, file_size, items_of, overlay, sort};
 use crate::file::SnapshotFile;
 use crate::folder::{self, Claimed, NEXT_NAME};
 use crate::format::{FLAG_DELTA, FLAG_RESTORED};
+use crate::recent::CopyWriter;
 use crate::snapshot::generation_path;
 use crate::{
     Change, Entry, FileKind, Origin, Place, PublishError, Published, PublisherOptions, ReadError, Snapshot,
@@ -26,6 +27,7 @@ use crate::{
 pub struct Publisher {
     options: PublisherOptions,
     claimed: Claimed,
+    copies: CopyWriter,
     current: Option<Arc<Snapshot>>,
     found_damage: Option<ReadError>,
     /// What the deltas on the current base have cost so far.
@@ -61,7 +63,7 @@ impl Publisher {
         let (mut current, mut found_damage) = (None, None);
         if generation > 0 {
             let mirror_id = claimed.control.fixed.mirror_id;
-            match Snapshot::open_generation(&claimed.folder, mirror_id, generation, None) {
+            match Snapshot::open_generation(&claimed.folder, mirror_id, generation, None, None) {
                 Ok(snapshot) => current = Some(Arc::new(snapshot)),
                 Err(error) => found_damage = Some(error),
             }
@@ -69,6 +71,7 @@ impl Publisher {
         let on_disk = folder::generations(&claimed.folder.path)?;
         let mut publisher = Publisher {
             options,
+            copies: CopyWriter::after(claimed.control.copy_place()),
             claimed,
             current,
             found_damage,
@@ -238,7 +241,8 @@ impl Publisher {
             let _ = std::fs::remove_file(&temporary);
         }
         let snapshot = Arc::new(result?);
-        self.claimed.control.set_generation(identity.generation);
+        let place = self.copies.put(snapshot.newest().bytes());
+        self.claimed.control.set_generation(identity.generation, place);
         self.on_disk.push(identity.generation);
         let previous = self.current.replace(snapshot);
         self.found_damage = None;
@@ -246,6 +250,12 @@ impl Publisher {
         // One generation back stays, for readers between their look and their open. The generation is published; a file
         // that cannot be removed now is tried again by the next publish or heartbeat.
         let _ = self.remove_all_but_current(previous.as_deref());
+        // What was published once only may never change.
+        if previous.is_some() {
+            let size = image.file_size();
+            self.copies
+                .make_room(size, identity.mirror_id, &self.claimed.folder.path, &self.options);
+        }
         Ok(image.file_size())
     }
 

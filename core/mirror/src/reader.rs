@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::control::{CONTROL_NAME, Control};
+use crate::recent::CopyReader;
 use crate::trust::{self, Folder};
 use crate::{ReadError, Snapshot};
 
@@ -21,6 +22,7 @@ const MAX_ATTEMPTS: u32 = 100;
 pub struct Reader {
     folder: Folder,
     control: Control,
+    copies: CopyReader,
     held: Option<Arc<Snapshot>>,
 }
 
@@ -38,6 +40,7 @@ impl Reader {
         Ok(Reader {
             folder,
             control,
+            copies: CopyReader::default(),
             held: None,
         })
     }
@@ -96,7 +99,10 @@ impl Reader {
                     path: self.folder.path.clone(),
                 });
             }
-            match Snapshot::open_generation(&self.folder, mirror_id, generation, self.held.as_deref()) {
+            let copy = self
+                .copies
+                .find(self.control.copy_place(), mirror_id, &self.folder);
+            match Snapshot::open_generation(&self.folder, mirror_id, generation, copy, self.held.as_deref()) {
                 Ok(snapshot) => {
                     let snapshot = Arc::new(snapshot);
                     self.held = Some(snapshot.clone());
@@ -204,6 +210,9 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(reader.follow(1).unwrap().generation(), 5);
+        // Neither is there a copy of it.
+        std::fs::remove_file(publisher.dir().join("recent.1")).unwrap();
+        reader.copies = CopyReader::default();
         // The current one gone: not the publisher's doing, and no reason to look again and again.
         std::fs::remove_file(publisher.dir().join("5.snap")).unwrap();
         assert!(matches!(reader.follow(1), Err(ReadError::Missing { .. })));

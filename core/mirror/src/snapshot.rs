@@ -12,6 +12,7 @@ use crate::encode::{Identity, Image, Item, items_of, overlay};
 use crate::file::SnapshotFile;
 use crate::format::{FLAG_RESTORED, Header, Record};
 use crate::hash::hash;
+use crate::sys::Content;
 use crate::trust::Folder;
 use crate::{PublishError, ReadError};
 
@@ -55,6 +56,13 @@ fn open_generation(folder: &Folder, mirror_id: u64, generation: u64) -> Result<S
     Ok(file)
 }
 
+/// The same from a copy of it, if it is whole and of this generation. If not, the file tells what is wrong, if anything is.
+fn take_copy(copy: Content, folder: &Folder, mirror_id: u64, generation: u64) -> Option<SnapshotFile> {
+    let file = SnapshotFile::validate(copy, &generation_path(&folder.path, generation)).ok()?;
+    check_identity(&file, mirror_id, generation).ok()?;
+    Some(file)
+}
+
 fn check_identity(file: &SnapshotFile, mirror_id: u64, generation: u64) -> Result<(), ReadError> {
     let header = file.header();
     if header.mirror_id != mirror_id {
@@ -71,14 +79,18 @@ fn check_identity(file: &SnapshotFile, mirror_id: u64, generation: u64) -> Resul
 }
 
 impl Snapshot {
-    /// Opens one generation of a mirror. A base that `held` already maps is shared, not mapped again.
+    /// Opens one generation of a mirror, or takes `copy` if that is of its file. A base that `held` already maps is shared, not mapped again.
     pub(crate) fn open_generation(
         folder: &Folder,
         mirror_id: u64,
         generation: u64,
+        copy: Option<Content>,
         held: Option<&Snapshot>,
     ) -> Result<Snapshot, ReadError> {
-        let file = open_generation(folder, mirror_id, generation)?;
+        let file = match copy.and_then(|copy| take_copy(copy, folder, mirror_id, generation)) {
+            Some(file) => file,
+            None => open_generation(folder, mirror_id, generation)?,
+        };
         Self::complete(folder, file, held)
     }
 
@@ -139,7 +151,7 @@ impl Snapshot {
         })
     }
 
-    fn newest(&self) -> &SnapshotFile {
+    pub(crate) fn newest(&self) -> &SnapshotFile {
         self.delta.as_ref().unwrap_or(&self.base)
     }
 

@@ -1,14 +1,16 @@
 //! Everything that needs `unsafe`: mappings, the control page's shared words, futex, file locks.
 //!
 //! What makes the safe faces below sound: a snapshot file is never changed once it can be opened under its name (the
-//! publication protocol), and the rights the readers check keep everybody but the publisher's user from doing so. The
-//! control page is changed while mapped, therefore its words are only ever touched through atomics.
+//! publication protocol), nor is a part of an arena once the control page has named it, and the rights the readers check keep
+//! everybody but the publisher's user from doing so. The control page is changed while mapped, therefore its words are only ever
+//! touched through atomics.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
@@ -32,33 +34,75 @@ pub fn boot_ms() -> u64 {
     time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
 }
 
-fn map(file: &File, len: usize, protection: libc::c_int) -> io::Result<NonNull<u8>> {
-    // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours; the result is checked.
-    let at = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            len,
-            protection,
-            libc::MAP_SHARED,
-            file.as_raw_fd(),
-            0,
-        )
-    };
-    if at == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
+/// A shared mapping of the start of a file, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    at: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: an address range that stays mapped and never moves; what may be read of it is up to those who use it below.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Of the first `len` bytes of `file`, which must be there and more than none.
+    pub(crate) fn new(file: &File, len: usize, writable: bool) -> io::Result<Mapping> {
+        let protection = if writable {
+            libc::PROT_READ | libc::PROT_WRITE
+        } else {
+            libc::PROT_READ
+        };
+        // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours; the result is checked.
+        let at = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                protection,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if at == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let at = NonNull::new(at.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
+        Ok(Mapping { at, len })
     }
-    NonNull::new(at.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this range was mapped by us and no borrow outlives `self`.
+        unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
+    }
 }
 
 /// A file of up to this many bytes is copied into private memory: to map it, to take its pages in one by one and to unmap it costs
 /// more. Below the size from which an allocation is a mapping itself.
 const COPY_MAX_BYTES: usize = 64 << 10;
 
-/// The bytes of a whole immutable file: a read-only shared mapping, or a copy.
+/// The bytes of a whole immutable file: a copy, a read-only mapping, or a part of one.
 #[derive(Debug)]
 pub(crate) struct Content {
     at: NonNull<u8>,
     len: usize,
+    memory: Memory,
+}
+
+/// What keeps a content's bytes where they are.
+#[derive(Debug)]
+enum Memory {
+    /// A box of the content's own.
+    Copied,
+    Mapped {
+        _whole: Mapping,
+    },
+    Part {
+        _of: Arc<Mapping>,
+    },
 }
 
 // SAFETY: the bytes are only read and never move; sharing them is sharing a `&[u8]`.
@@ -69,32 +113,44 @@ unsafe impl Sync for Content {}
 impl Content {
     /// Of the first `len` bytes of `file`; `len` must be its size, greater than 0.
     pub(crate) fn new(file: &File, len: usize) -> io::Result<Content> {
-        let at = if len <= COPY_MAX_BYTES {
+        let (at, memory) = if len <= COPY_MAX_BYTES {
             let mut copy = vec![0; len].into_boxed_slice();
             file.read_exact_at(&mut copy, 0)?;
-            NonNull::from(Box::leak(copy)).cast()
+            (NonNull::from(Box::leak(copy)).cast(), Memory::Copied)
         } else {
-            map(file, len, libc::PROT_READ)?
+            let whole = Mapping::new(file, len, false)?;
+            (whole.at, Memory::Mapped { _whole: whole })
         };
-        Ok(Content { at, len })
+        Ok(Content { at, len, memory })
+    }
+
+    /// The `len` bytes at `offset` of an arena, which must not change any more; `None` if they reach beyond it.
+    pub(crate) fn part(of: &Arc<Mapping>, offset: usize, len: usize) -> Option<Content> {
+        if offset.checked_add(len)? > of.len {
+            return None;
+        }
+        Some(Content {
+            // SAFETY: `offset` is at most the length of the mapping (just compared), so the address is in it or at its end.
+            at: unsafe { of.at.add(offset) },
+            len,
+            memory: Memory::Part { _of: of.clone() },
+        })
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: `at` is readable for `len` bytes until `self` is dropped, and neither a copy nor the file changes (see above).
+        // SAFETY: `memory` keeps `len` readable bytes at `at` until `self` is dropped, and neither a copy nor the file nor the
+        // part of the arena changes (see above).
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
     }
 }
 
 impl Drop for Content {
     fn drop(&mut self) {
-        if self.len <= COPY_MAX_BYTES {
+        if let Memory::Copied = self.memory {
             let copy = std::ptr::slice_from_raw_parts_mut(self.at.as_ptr(), self.len);
             // SAFETY: `new` has leaked this very box, and no borrow outlives `self`.
             drop(unsafe { Box::from_raw(copy) });
-        } else {
-            // SAFETY: this range was mapped by us and no borrow outlives `self`.
-            unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
         }
     }
 }
@@ -104,13 +160,15 @@ impl Drop for Content {
 struct Words {
     fixed: [u8; 64],
     generation: AtomicU64,
-    _pad: [u8; 56],
+    copy_place: AtomicU64,
+    _pad: [u8; 48],
     heartbeat_boot_ms: AtomicU64,
     publisher_pid: AtomicU32,
     flags: AtomicU32,
 }
 
 const _: () = assert!(std::mem::offset_of!(Words, generation) == 64);
+const _: () = assert!(std::mem::offset_of!(Words, copy_place) == 72);
 const _: () = assert!(std::mem::offset_of!(Words, heartbeat_boot_ms) == 128);
 const _: () = assert!(std::mem::offset_of!(Words, publisher_pid) == 136);
 const _: () = assert!(std::mem::offset_of!(Words, flags) == 140);
@@ -118,38 +176,28 @@ const _: () = assert!(std::mem::size_of::<Words>() <= CONTROL_BYTES);
 
 /// A shared mapping of a control page. Whoever mapped it read-only must only load.
 #[derive(Debug)]
-pub(crate) struct ControlMapping {
-    at: NonNull<u8>,
-}
-
-// SAFETY: the page is only accessed through atomics, or in parts that never change.
-unsafe impl Send for ControlMapping {}
-// SAFETY: as above.
-unsafe impl Sync for ControlMapping {}
+pub(crate) struct ControlMapping(Mapping);
 
 impl ControlMapping {
     /// Maps `file`, whose size the caller has found to be [`CONTROL_BYTES`].
     pub(crate) fn new(file: &File, writable: bool) -> io::Result<ControlMapping> {
-        let protection = if writable {
-            libc::PROT_READ | libc::PROT_WRITE
-        } else {
-            libc::PROT_READ
-        };
-        Ok(ControlMapping {
-            at: map(file, CONTROL_BYTES, protection)?,
-        })
+        Mapping::new(file, CONTROL_BYTES, writable).map(ControlMapping)
     }
 
     #[inline]
     fn words(&self) -> &Words {
         // SAFETY: `Words` fits the mapping (asserted above), a mapping is page-aligned, every bit pattern is valid for its
         // fields, those that change are atomics, and 64-bit atomic loads are allowed on read-only memory on this target.
-        unsafe { self.at.cast::<Words>().as_ref() }
+        unsafe { self.0.at.cast::<Words>().as_ref() }
     }
 
     #[inline]
     pub(crate) fn generation(&self) -> &AtomicU64 {
         &self.words().generation
+    }
+
+    pub(crate) fn copy_place(&self) -> &AtomicU64 {
+        &self.words().copy_place
     }
 
     pub(crate) fn heartbeat_boot_ms(&self) -> &AtomicU64 {
@@ -162,13 +210,6 @@ impl ControlMapping {
 
     pub(crate) fn flags(&self) -> &AtomicU32 {
         &self.words().flags
-    }
-}
-
-impl Drop for ControlMapping {
-    fn drop(&mut self) {
-        // SAFETY: this range was mapped by us and no borrow outlives `self`.
-        unsafe { libc::munmap(self.at.as_ptr().cast(), CONTROL_BYTES) };
     }
 }
 
@@ -249,6 +290,19 @@ pub(crate) fn reserve(file: &File, len: u64) -> io::Result<()> {
             _ => return Err(error),
         }
     }
+}
+
+/// How many bytes this user may still write to the file's file system; `None` if it has no limit of its own.
+pub(crate) fn free_bytes(file: &File) -> io::Result<Option<u64>> {
+    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the call fills in `answer`, which has the size it expects, or fails.
+    if unsafe { libc::fstatvfs(file.as_raw_fd(), answer.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded.
+    let answer = unsafe { answer.assume_init() };
+    // A tmpfs without a limit says that it has no blocks at all.
+    Ok((answer.f_blocks > 0).then(|| answer.f_bavail.saturating_mul(answer.f_frsize)))
 }
 
 /// The user this process acts as.

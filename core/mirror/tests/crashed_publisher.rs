@@ -102,7 +102,10 @@ fn died_while_making_the_folder() {
         }
         assert!(matches!(Reader::open(&path), Err(ReadError::NotFound { .. })));
         let publisher = published(dir.path());
-        assert_eq!(files(publisher.dir()), ["1.snap", "2.snap", "control", "lock"]);
+        assert_eq!(
+            files(publisher.dir()),
+            ["1.snap", "2.snap", "control", "lock", "recent.1"]
+        );
         assert_eq!(Reader::open(&path).unwrap().snapshot().unwrap().revision(), 3);
     }
 }
@@ -353,7 +356,9 @@ fn abandoned_mirrors_are_removed_and_others_are_not() {
     let old = SystemTime::now() - Duration::from_secs(3600);
     // Its data folder is removed: abandoned. It is noticed by readers that still hold it.
     let mut abandoned = Publisher::open(linked(dir.path())).unwrap();
-    abandoned.publish_full(origin(2), []).unwrap();
+    for revision in 2..4 {
+        abandoned.publish_full(origin(revision), []).unwrap();
+    }
     let abandoned_dir = abandoned.dir().to_path_buf();
     let reader = Reader::open(&abandoned_dir).unwrap();
     fs::rename(dir.path().join("data"), dir.path().join("data-gone")).unwrap();

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write, pipe};
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const BOUND: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
 
 fn main() {
-    let cases: [(&str, fn()); 11] = [
+    let cases: [(&str, fn()); 12] = [
         ("a_snapshot_is_never_torn", a_snapshot_is_never_torn),
         ("a_killed_publisher_is_succeeded", a_killed_publisher_is_succeeded),
         ("only_one_publisher_wins", only_one_publisher_wins),
@@ -34,6 +34,10 @@ fn main() {
         (
             "a_full_file_system_keeps_the_last_generation",
             a_full_file_system_keeps_the_last_generation,
+        ),
+        (
+            "copies_leave_room_for_generations",
+            copies_leave_room_for_generations,
         ),
         (
             "a_rewrite_that_does_not_fit_is_deferred",
@@ -336,7 +340,7 @@ fn a_killed_publisher_is_succeeded() {
     let left = files(&path);
     assert!(
         left.len() <= 4,
-        "control, lock, a base and a delta, but not {left:?}"
+        "control, lock, a base and a delta, no copies, but not {left:?}"
     );
 }
 
@@ -588,6 +592,27 @@ fn a_full_file_system_keeps_the_last_generation() {
     });
 }
 
+fn copies_leave_room_for_generations() {
+    with_private_tmpfs(3 << 20, |dir| {
+        let mut publisher = open(dir);
+        let has_arena = |publisher: &Publisher| files(publisher.dir()).contains(&"recent.1".to_owned());
+        let mut reader = Reader::open(publisher.dir()).unwrap();
+        publisher.publish_full(origin(2), []).unwrap();
+        // There is room for an arena, but it would be more than an eighth of that.
+        let filler = dir.join("filler");
+        fs::write(&filler, vec![0; 1500 << 10]).unwrap();
+        publisher.publish_changes(3, [put("a", "1", 3)]).unwrap();
+        assert!(!has_arena(&publisher));
+        assert_eq!(value_of(&reader.snapshot().unwrap(), "a"), Some("1"));
+        fs::remove_file(&filler).unwrap();
+        publisher.publish_changes(4, []).unwrap();
+        assert!(has_arena(&publisher));
+        // Its memory is there already, so that a file system that is full later does no harm.
+        let arena = fs::metadata(publisher.dir().join("recent.1")).unwrap();
+        assert_eq!((arena.len(), arena.blocks() * 512), (256 << 10, 256 << 10));
+    });
+}
+
 fn a_rewrite_that_does_not_fit_is_deferred() {
     with_private_tmpfs(1 << 20, |dir| {
         let mut publisher = open(dir);
@@ -685,9 +710,24 @@ fn another_user_reads_by_group_only() {
     ready_rx.read_exact(&mut [0]).unwrap();
     publisher.publish_changes(3, [put("a", "2", 3)]).unwrap();
     child.join();
+    // Nor may it write where copies are, which it reads: the copy is all that there is.
+    publisher.publish_changes(4, [put("a", "3", 4)]).unwrap();
+    let file = path.join("3.snap");
+    fs::rename(&file, dir.path().join("aside")).unwrap();
+    Child::run(|| {
+        become_nobody(GROUP);
+        let mut reader = Reader::open(&path).unwrap();
+        assert_eq!(value_of(&reader.snapshot().unwrap(), "a"), Some("3"));
+        let arena = path.join("recent.1");
+        assert!(fs::OpenOptions::new().write(true).open(&arena).is_err());
+        assert!(fs::remove_file(&arena).is_err());
+    })
+    .join();
+    fs::rename(dir.path().join("aside"), &file).unwrap();
 
     // A file of another owner in a folder that was open to others for a while.
-    lchown(path.join("2.snap"), Some(NOBODY), None).unwrap();
+    lchown(&file, Some(NOBODY), None).unwrap();
+    lchown(path.join("recent.1"), Some(NOBODY), None).unwrap();
     let untrusted = Reader::open(&path).unwrap().snapshot();
     assert!(
         matches!(untrusted, Err(ReadError::Untrusted { .. })),

@@ -1,5 +1,7 @@
 //! What a reader sees of what a publisher publishes.
 
+#[path = "publish_and_read/recent.rs"]
+mod recent;
 mod support;
 
 use std::sync::Arc;
@@ -192,11 +194,17 @@ fn one_generation_back_is_kept_and_freed_when_idle() {
             .publish_full(origin(revision), [entry(b"a", b"1", 2)])
             .unwrap();
     }
-    assert_eq!(files(publisher.dir()), ["3.snap", "4.snap", "control", "lock"]);
+    assert_eq!(
+        files(publisher.dir()),
+        ["3.snap", "4.snap", "control", "lock", "recent.1"]
+    );
     publisher.heartbeat(1).unwrap();
-    assert_eq!(files(publisher.dir()), ["3.snap", "4.snap", "control", "lock"]);
+    assert_eq!(
+        files(publisher.dir()),
+        ["3.snap", "4.snap", "control", "lock", "recent.1"]
+    );
     publisher.heartbeat(2).unwrap();
-    assert_eq!(files(publisher.dir()), ["4.snap", "control", "lock"]);
+    assert_eq!(files(publisher.dir()), ["4.snap", "control", "lock", "recent.1"]);
 }
 
 #[test]
@@ -216,10 +224,13 @@ fn the_base_of_the_kept_generation_is_kept_too() {
         .unwrap();
     assert_eq!(
         files(publisher.dir()),
-        ["1.snap", "3.snap", "4.snap", "control", "lock"]
+        ["1.snap", "3.snap", "4.snap", "control", "lock", "recent.1"]
     );
     publisher.publish_full(origin(6), []).unwrap();
-    assert_eq!(files(publisher.dir()), ["4.snap", "5.snap", "control", "lock"]);
+    assert_eq!(
+        files(publisher.dir()),
+        ["4.snap", "5.snap", "control", "lock", "recent.1"]
+    );
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn modes_are_as_given_whatever_the_umask() {
     assert_eq!(mode(&path), 0o755);
     assert_eq!(mode(&path.join("control")), 0o644);
     assert_eq!(mode(&snapshot_file(&path, 2)), 0o644);
+    assert_eq!(mode(&path.join("recent.1")), 0o644);
     drop(publisher);
     for (file_mode, folder_mode) in [(0o660, 0o750), (0o640, 0o757)] {
         options.file_mode = file_mode;
@@ -91,6 +92,15 @@ fn what_others_may_write_is_not_believed() {
     );
     set_mode(&snapshot_file(&path, 1), 0o640);
     assert_eq!(reader.snapshot().unwrap().len(), 1);
+    // A copy that others may have written does not spare a reader the file.
+    for revision in 3..5 {
+        publisher.publish_changes(revision, []).unwrap();
+    }
+    set_mode(&path.join("recent.1"), 0o660);
+    assert_eq!(reader.snapshot().unwrap().revision(), 4);
+    std::fs::remove_file(snapshot_file(&path, 3)).unwrap();
+    let mut fresh = Reader::open(&path).unwrap();
+    assert!(matches!(fresh.snapshot(), Err(ReadError::Missing { .. })));
 }
 
 #[test]
