@@ -42,7 +42,9 @@ targets = targets[1:] if without else targets
 chosen = {}
 for line in messages().splitlines():
     message = json.loads(line)
-    if message["reason"] == "compiler-artifact" and message["profile"]["test"] and message["executable"]:
+    is_program = message["reason"] == "compiler-artifact" and message["profile"]["test"] and message["executable"]
+    # Benchmarks are only compiled, and linted, with the tests.
+    if is_program and message["target"]["kind"] != ["bench"]:
         if (name_of(message["manifest_path"]) == package) != all_but:
             chosen[message["manifest_path"], message["target"]["name"]] = message["executable"]
 missing = [target for target in targets if target not in {target for _, target in chosen}]

@@ -86,10 +86,12 @@ fn _end_members(py: Python<'_>) {
 
 /// Configuration that is the same on every machine: get, put, watch, lock.
 ///
-///     import cfgstore
-///     with cfgstore.open() as config:
-///         config.put("database", {"host": "db1"})
-///         config.get("database")["host"]
+/// ```python
+/// import cfgstore
+/// with cfgstore.open() as config:
+///     config.put("database", {"host": "db1"})
+///     config.get("database")["host"]
+/// ```
 ///
 /// Values are JSON: put() encodes, get() decodes. Bytes that are not JSON, written by another client, come back as str
 /// if they are UTF-8 and as bytes if not; get_bytes() and put_bytes() go round all that. Keys are str, or bytes; a key
