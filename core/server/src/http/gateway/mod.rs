@@ -36,6 +36,10 @@ pub(crate) type GrpcStack = CallMetrics<Oversize<Routes>>;
 
 /// How long the body of a request that is one message may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Most that is read of a body after it was refused …
+const MAX_DISCARDED_BYTES: usize = 16 << 20;
+/// … as long as no pause in it is longer.
+const DISCARD_PAUSE: Duration = Duration::from_millis(100);
 
 /// The gateway.
 pub(super) struct Gateway {
@@ -104,11 +108,26 @@ impl Gateway {
     }
 }
 
-async fn read_all(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
-    let reading = Limited::new(body, limit).collect();
+/// Takes and drops what a refused client is still sending, as far as it comes soon: to close before it is read would reset the
+/// connection, and the client might never see the refusal.
+async fn discard(body: &mut Body) {
+    let mut discarded = 0;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_PAUSE, body.frame()).await {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
+        if discarded > MAX_DISCARDED_BYTES {
+            return;
+        }
+    }
+}
+
+async fn read_all(mut body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
+    let reading = Limited::new(&mut body, limit).collect();
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Box::new(too_large(limit))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(&mut body).await;
+            Err(Box::new(too_large(limit)))
+        }
         Ok(Err(error)) => {
             let text = format!("the request's body cannot be read: {error}");
             Err(Box::new(refusal(&Status::invalid_argument(text))))

@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 use super::codec::RawCodec;
 use super::error::{http_status, refusal, stream_error};
 use super::values::Values;
-use super::{Call, GrpcStack, messages, metadata};
+use super::{Call, GrpcStack, discard, messages, metadata};
 use crate::http::response;
 
 /// Makes the call and answers with its messages as they come. The answer begins with the first one, so that a refusal
@@ -35,7 +35,10 @@ pub(super) async fn answer(
     // Read before the call is made: a mistake in it is the answer. In later ones it only ends the requests.
     let first = match requests.next().await {
         Ok(first) => first,
-        Err(error) => return refusal(&Status::unknown(error)),
+        Err(error) => {
+            discard(&mut requests.body).await;
+            return refusal(&Status::unknown(error));
+        }
     };
     let result = if call.method.is_client_streaming() {
         let mut request = tonic::Request::new(stream::iter(first).chain(requests.rest()));
