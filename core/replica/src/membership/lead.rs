@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
@@ -33,6 +33,8 @@ pub(crate) struct Lead {
     strict: bool,
     /// A member that has not answered for this long counts as down.
     silence: Duration,
+    /// A new leader waits for so long to hear from all before it takes one for down.
+    first_word: Duration,
     timeout: Duration,
     /// One change at a time.
     changing: Arc<Mutex<()>>,
@@ -56,6 +58,7 @@ impl Lead {
             max_learners: config.max_learners,
             strict: config.strict_reconfig_check,
             silence: Duration::from_millis(2 * config.election_timeout_max_ms),
+            first_word: Duration::from_millis(config.election_timeout_min_ms),
             timeout: Duration::from_millis(config.propose_timeout_ms),
             changing: Arc::default(),
         }
@@ -69,9 +72,15 @@ impl Lead {
         let mut last = None;
         let making = async {
             let _one = self.changing.lock().await;
+            let began = Instant::now();
             loop {
                 match self.step(change).await {
                     Ok(index) => return Ok(index),
+                    Err(Failed::For(error @ MembershipError::Unhealthy))
+                        if began.elapsed() < self.first_word && self.has_yet_to_hear() =>
+                    {
+                        last = Some(error);
+                    }
                     Err(Failed::For(error)) => return Err(error),
                     Err(Failed::Again(error)) => last = Some(error),
                 }
@@ -89,6 +98,14 @@ impl Lead {
         let mut receiver = self.raft.metrics();
         // Raft's end shows in the next step.
         let _ = tokio::time::timeout(Duration::from_millis(50), receiver.changed()).await;
+    }
+
+    /// Whether there is a member that has never answered this leader, as all when it was just elected.
+    fn has_yet_to_hear(&self) -> bool {
+        let metrics = self.metrics();
+        let answered = |id| metrics.heartbeat.as_ref()?.get(&id)?.as_ref();
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        voters.any(|id| id != metrics.id && answered(id).is_none())
     }
 
     fn metrics(&self) -> RaftMetrics<TypeConfig> {
