@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use cfgstore_tests::{
     Authority, Begins, Cluster, Host, HttpSink, Kind, MemberClient, Posted, SmtpSink, build_folder,
@@ -11,6 +13,8 @@ use cfgstore_tests::{
 use serde_json::Value;
 
 const SECRET: &str = "correct-horse-battery-staple";
+/// Longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `cfgctl` with these endpoints, and answers what it printed.
 fn cfgctl(endpoints: &[String], arguments: &[&str]) -> String {
@@ -284,6 +288,34 @@ fn a_target_that_is_down_is_told_later_and_others_meanwhile() {
     let back = HttpSink::answering(port, |_| "200 OK".to_owned());
     for expected in &written {
         assert_eq!(revision(&back.next()), *expected);
+    }
+}
+
+/// It comes while a message is on its way that was found together with later changes, which are not the rule's.
+#[test]
+fn a_change_during_a_delivery_is_told_though_nothing_follows_it() {
+    let host = Host::new();
+    let _server = host.cfgstored(&[]);
+    let (arrived, arrivals) = mpsc::channel();
+    let (answer, answers) = mpsc::channel();
+    let sink = HttpSink::answering(0, move |posted| {
+        let _ = arrived.send(revision(posted));
+        let _ = answers.recv_timeout(PATIENCE);
+        "200 OK".to_owned()
+    });
+    let url = sink.url("/");
+    host.cfgctl(&["notify", "set", "ops", "--prefix", "app/", "--webhook", &url]);
+    let put = |key: &str| -> i64 {
+        let printed = host.cfgctl(&["put", key, "1"]);
+        let revision = printed.trim().rsplit(' ').next().expect("a word");
+        revision.parse().expect("a revision")
+    };
+    let mut expected = put("app/1");
+    for changes in [["app/2", "other"].as_slice(), &["app/3"], &[]] {
+        assert_eq!(arrivals.recv_timeout(PATIENCE), Ok(expected));
+        let made: Vec<i64> = changes.iter().map(|key| put(key)).collect();
+        answer.send(()).expect("the sink is there");
+        expected = made.first().copied().unwrap_or_default();
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cfgstore_notify::{Course, Found, Progress, Rule, Step};
 use cfgstore_store::{Caller, Command, CommandError, DeadLetter, NotificationProgress};
 use rand::Rng;
+use tokio::sync::watch;
 
 use super::history::{Looking, Window};
 use super::now_unix_ms;
@@ -62,9 +63,7 @@ impl Task {
         loop {
             match self.course.step(self.now()) {
                 Step::Look { after } => {
-                    // Before the state is taken: what comes later is told by `changed`.
-                    applied.borrow_and_update();
-                    let found = self.look(after).await;
+                    let found = self.look(after, &mut applied).await;
                     self.course.found(found, self.now());
                 }
                 Step::Send { revision } => self.send(revision).await,
@@ -102,9 +101,11 @@ impl Task {
         self.started.elapsed()
     }
 
-    async fn look(&mut self, after: i64) -> Found {
+    async fn look(&mut self, after: i64, applied: &mut watch::Receiver<i64>) -> Found {
         self.window.forget_through(after);
         if self.window.is_exhausted(after) {
+            // Before the state is taken, and only when one is: what a window does not show is told by `changed`.
+            applied.borrow_and_update();
             let state = self.ctx.member.state();
             let behind = self
                 .behind_since
