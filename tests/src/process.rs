@@ -196,12 +196,18 @@ pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// The memory that a process uses, its share of what it shares included, in KiB.
+/// The memory that a process uses, its share of what it shares included, in KiB. Without pages of files on disk: its share of those
+/// changes with every other process that maps the same libraries.
 pub fn memory_kib(pid: i32) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let number = line.and_then(|rest| rest.split_whitespace().next());
-    number.map_or(0, |number| number.parse().expect("a number"))
+    let numbers = rollup.lines().filter_map(|line| {
+        let rest = line
+            .strip_prefix("Pss_Anon:")
+            .or_else(|| line.strip_prefix("Pss_Shmem:"))?;
+        let number = rest.split_whitespace().next().expect("a number");
+        Some(number.parse::<u64>().expect("a number"))
+    });
+    numbers.sum()
 }
 
 /// How many of a process's file descriptors are sockets.
