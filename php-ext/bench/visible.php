@@ -62,8 +62,9 @@ $free = function (): string {
     $socket = stream_socket_server('tcp://127.0.0.1:0');
     return 'http://' . stream_socket_get_name($socket, false);
 };
-$member = $free();
-start(["$build/cfgstored", '--data-dir', "$folder/store-member", '--listen-client-urls', $member, '--advertise-client-urls', $member], "$folder/member.log");
+[$member, $peer] = [$free(), $free()];
+start(["$build/cfgstored", '--data-dir', "$folder/store-member", '--listen-client-urls', $member, '--advertise-client-urls', $member, '--name', 'a',
+    '--listen-peer-urls', $peer, '--initial-advertise-peer-urls', $peer, '--initial-cluster', "a=$peer"], "$folder/member.log");
 start(["$build/cfgstored", '--data-dir', "$folder/store-agent", '--endpoints', $member], "$folder/agent.log");
 $agent = "$folder/store-agent/cfgstore.sock";
 await('the agent', function () use ($agent): bool {

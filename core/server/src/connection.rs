@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio::net::{TcpStream, tcp};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 use crate::authority::{Filter, Protocol};
 use crate::caller::PeerAddress;
+use crate::local_stream::{LocalReading, LocalStream};
 use crate::metrics::Traffic;
 use crate::outgoing::Outgoing;
 
@@ -37,10 +38,10 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(LocalStream),
     /// Their reading ends, while the others belong to [`Outgoing`].
     TcpReading(tcp::OwnedReadHalf),
-    UnixReading(unix::OwnedReadHalf),
+    UnixReading(LocalReading),
 }
 
 /// The filter, and what has passed it and was not yet asked for.
@@ -57,11 +58,8 @@ impl Connection {
         Connection::new(Socket::Tcp(stream), PeerAddress(address), place)
     }
 
-    pub fn unix(stream: UnixStream, place: OwnedSemaphorePermit) -> Connection {
-        let user = stream
-            .peer_cred()
-            .ok()
-            .map(|user| format!("unix:uid={}", user.uid()).into());
+    pub fn unix(stream: LocalStream, place: OwnedSemaphorePermit) -> Connection {
+        let user = stream.peer_user().map(|id| format!("unix:uid={id}").into());
         Connection::new(Socket::Unix(stream), PeerAddress(user), place)
     }
 

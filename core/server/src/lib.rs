@@ -27,6 +27,7 @@ mod judge;
 mod last_copy;
 mod leader;
 mod listen;
+mod local_stream;
 mod metrics;
 mod mirror_feed;
 mod mirror_outlet;

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::ListenAddress;
 use crate::connection::Connection;
+use crate::local_stream::LocalStream;
 use crate::start_error::{MAX_SOCKET_PATH_BYTES, StartError};
 
 /// Whoever may use the socket may change the configuration: the owner and the group.
@@ -185,7 +186,14 @@ impl Acceptor {
                     break Connection::tcp(stream, place);
                 }
             },
-            Acceptor::Unix(listener) => Connection::unix(retry(|| listener.accept()).await, place),
+            Acceptor::Unix(listener) => {
+                let stream = retry(|| async {
+                    let (stream, address) = listener.accept().await?;
+                    LocalStream::new(stream).map(|stream| (stream, address))
+                })
+                .await;
+                Connection::unix(stream, place)
+            }
         }
     }
 }

@@ -3,9 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Takes the exclusive `flock` of `file`, or says that another open file description has it (`WouldBlock`).
 ///
@@ -55,6 +59,12 @@ pub(crate) fn kill_group(id: u32) {
     };
     // SAFETY: sending a signal is memory-safe. As the child was not waited for, no other process has its number.
     unsafe { libc::kill(-id, libc::SIGKILL) };
+}
+
+/// Has the present tokio runtime tell of a descriptor what `interest` names.
+pub(crate) fn registered(fd: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: nobody can change or close what is in the `Arc`, which the `AsyncFd` keeps for as long as it is registered.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
 }
 
 /// Closes a descriptor by its number. In a forked child, so that nobody there goes on to use it.
