@@ -5,8 +5,12 @@ use crate::host::Host;
 use crate::http::{HttpConnection, HttpResponse};
 use crate::process::{Process, children, is_root, wait_until};
 use std::fmt::Write as _;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+
+/// Debian's user and group of web servers.
+const WWW_DATA: u32 = 33;
 
 /// How the pool is set up.
 #[derive(Debug, Clone)]
@@ -19,6 +23,8 @@ pub struct FpmOptions {
     pub settings: Vec<String>,
     /// Variables of the master's environment.
     pub environment: Vec<(String, String)>,
+    /// The master is of the workers' user, not root's.
+    pub unprivileged_master: bool,
 }
 
 impl Default for FpmOptions {
@@ -28,6 +34,7 @@ impl Default for FpmOptions {
             max_requests: 0,
             settings: Vec::new(),
             environment: Vec::new(),
+            unprivileged_master: false,
         }
     }
 }
@@ -61,7 +68,7 @@ impl Fpm {
             "[app]\nlisten = {}\nlisten.backlog = 511",
             folder.join("fpm.sock").display()
         );
-        if root {
+        if root && !options.unprivileged_master {
             pool.push_str(
                 "user = www-data\ngroup = www-data\nlisten.owner = www-data\nlisten.group = www-data\n",
             );
@@ -83,6 +90,10 @@ impl Fpm {
             .envs(options.environment.clone());
         for setting in &options.settings {
             command.arg("-d").arg(setting);
+        }
+        if root && options.unprivileged_master {
+            command.uid(WWW_DATA).gid(WWW_DATA);
+            std::os::unix::fs::chown(&folder, Some(WWW_DATA), Some(WWW_DATA)).expect("chown");
         }
         let master = Process::spawn(&mut command);
 

@@ -8,8 +8,12 @@ use std::os::unix::process::CommandExt;
 const WORKERS: usize = 4;
 const VALUE: &str = r#"{"list":[1,2,3],"text":"some longer text"}"#;
 
-/// A pool of users that are not root, which preloads as `user`; and what the preload script said.
+/// A pool of users that are not root, which preloads as `user`, in a child of root's master; and what the preload script said.
 fn preload_as(host: &Host, user: &str) -> (Fpm, String) {
+    preload(host, &format!("opcache.preload_user={user}"), false)
+}
+
+fn preload(host: &Host, user: &str, unprivileged_master: bool) -> (Fpm, String) {
     let said = host.path("preload.said");
     std::fs::write(&said, "").expect("file");
     std::fs::set_permissions(&said, std::fs::Permissions::from_mode(0o666)).expect("chmod");
@@ -23,8 +27,9 @@ fn preload_as(host: &Host, user: &str) -> (Fpm, String) {
                     "opcache.preload={}",
                     host.path("fpm/scripts/preload.php").display()
                 ),
-                format!("opcache.preload_user={user}"),
+                user.into(),
             ],
+            unprivileged_master,
             ..FpmOptions::default()
         },
     );
@@ -91,13 +96,22 @@ fn preloading_as_root_starts_nothing_and_says_so() {
 
 #[test]
 fn preloading_as_root_reads_what_is_there_and_hands_nothing_on() {
+    preloads_beside_a_store_and_hands_nothing_on("opcache.preload_user=root", false, "read [0,");
+}
+
+#[test]
+fn a_master_that_is_not_root_preloads_by_itself_and_hands_nothing_on() {
+    preloads_beside_a_store_and_hands_nothing_on("opcache.preload_user=", true, "read [33,");
+}
+
+fn preloads_beside_a_store_and_hands_nothing_on(user: &str, unprivileged_master: bool, says: &str) {
     let host = Host::new();
     std::fs::create_dir(host.data_dir()).expect("folder");
     std::os::unix::fs::chown(host.data_dir(), Some(33), Some(33)).expect("chown");
     let server = host.start_cfgstored(host.cfgstored_command().uid(33).gid(33));
     let sockets_before = sockets(server.pid());
-    let (fpm, said) = preload_as(&host, "root");
-    assert!(said.starts_with("read [0,"), "{said}");
+    let (fpm, said) = preload(&host, user, unprivileged_master);
+    assert!(said.starts_with(says), "{said}");
     wait_until("its connections to be gone", || {
         sockets(server.pid()) == sockets_before
     });
