@@ -3,13 +3,14 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BUILD := build
 
-.PHONY: help setup setup-test build demo demo-stop test soak bench-php bench-cluster bench fmt clean
+.PHONY: help setup setup-test build demo demo-stop test test-php-debug soak bench-php bench-cluster bench fmt clean
 
 help:
 	@echo "make demo       a PHP shop on cfgstore: php-fpm, nginx, a watcher, a lock"
 	@echo "make demo-stop  ends it"
 	@echo "make build      cfgstored, cfgctl, cfgstore.so, libcfgstore.so, libcfgstore.a, Python module, in build/"
 	@echo "make test       builds and runs every test, as root (under 25 minutes on 2 cores)"
+	@echo "make test-php-debug  the extension's tests in a PHP with threads and the engine's own checks, which it builds first"
 	@echo "make soak       the same tests over many more seeds, for hours"
 	@echo "make bench      speed of the store, the log and the mirror"
 	@echo "make bench-php  what reads, requests and changes cost in PHP, beside peers and targets (some 4 minutes)"
@@ -35,6 +36,9 @@ test:
 
 soak: setup-test
 	@scripts/soak.sh
+
+test-php-debug: setup-test build
+	@scripts/test-php-debug.sh
 
 bench-php: setup-test build
 	@php-ext/bench/bench.sh

@@ -11,7 +11,7 @@ php_config=${PHP_CONFIG:-php-config}
 export CFGSTORE_SO=$build/cfgstore.so CFGSTORED=$build/cfgstored
 export TEST_PHP_EXECUTABLE TEST_PHP_CGI_EXECUTABLE
 TEST_PHP_EXECUTABLE=$("$php_config" --php-binary)
-TEST_PHP_CGI_EXECUTABLE=$(command -v "php-cgi${TEST_PHP_EXECUTABLE##*/php}" || command -v php-cgi) || {
+TEST_PHP_CGI_EXECUTABLE=$(PATH="${TEST_PHP_EXECUTABLE%/*}:$PATH" && command -v "php-cgi${TEST_PHP_EXECUTABLE##*/php}" || command -v php-cgi) || {
     echo "run-tests: no php-cgi for $TEST_PHP_EXECUTABLE; install it (php8.2-cgi)" >&2; exit 2; }
 extension_dir=$("$php_config" --extension-dir)
 for runner in "$extension_dir/build/run-tests.php" "$("$php_config" --prefix)/lib/php/build/run-tests.php"; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks of what the build and the demo need; with `test`, also what the tests and the benchmarks
-# need. Only apt and a Rust toolchain are assumed. Prints nothing and takes well under a second when everything is there.
-# usage: setup.sh [test]
+# need; with `php-debug`, what php-debug.sh needs. Only apt and a Rust toolchain are assumed. Prints nothing and takes well under a second when everything is there.
+# usage: setup.sh [test | php-debug]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +30,7 @@ needed=(
     "/usr/share/php/Amp/autoload.php:php-amphp-amp"
     "/usr/lib/apache2/modules/libphp8.2.so:libapache2-mod-php8.2"
 )
+[ "${1:-}" = php-debug ] && needed+=("php-cgi8.2:php8.2-cgi" "/usr/include/sodium.h:libsodium-dev" "pkg-config:pkg-config" "autoconf:autoconf")
 
 missing=()
 for pair in "${needed[@]}"; do

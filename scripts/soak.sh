@@ -8,6 +8,7 @@ scripts/build.sh build
 # php-fpm's memory and descriptors over half an hour, once; CFGSTORE_SOAK_RATE is its requests per second.
 CFGSTORE_SOAK_SECONDS=${CFGSTORE_SOAK_SECONDS:-1800} cargo test --locked --release -p cfgstore-tests --test soak -- --nocapture
 php-ext/run-tests.sh --valgrind tests
+scripts/test-php-debug.sh
 for round in $(seq "${CFGSTORE_SOAK_ROUNDS:-20}"); do
     echo "== round $round"
     cargo test --locked --release -p cfgstore-store -p cfgstore-replica -p cfgstore-mirror -- --nocapture

@@ -27,7 +27,7 @@ foreach (['immutable', 'refcounted'] as $mode) {
 --EXPECTF--
 immutable
 
-Fatal error: Allowed memory size of 2097152 bytes exhausted (tried to allocate %d bytes) in %s on line %d
+Fatal error: Allowed memory size of 2097152 bytes exhausted%S (tried to allocate %d bytes) in %s on line %d
 in shutdown: [1,2]
 100000
 100000
@@ -36,10 +36,10 @@ in shutdown: [1,2]
 
 refcounted
 
-Fatal error: Allowed memory size of 2097152 bytes exhausted (tried to allocate %d bytes) in %s on line %d
+Fatal error: Allowed memory size of 2097152 bytes exhausted%S (tried to allocate %d bytes) in %s on line %d
 in shutdown: [1,2]
 100000
 
-Fatal error: Allowed memory size of 2097152 bytes exhausted (tried to allocate %d bytes) in %s on line %d
+Fatal error: Allowed memory size of 2097152 bytes exhausted%S (tried to allocate %d bytes) in %s on line %d
 in shutdown: [1,2]
 100000

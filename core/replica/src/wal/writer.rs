@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::fatal::FatalHook;
 use crate::stats::Counters;
@@ -12,6 +13,9 @@ use crate::wal::format::{Record, record_bytes};
 use crate::wal::index::SharedIndex;
 use crate::wal::janitor::Janitor;
 use crate::wal::log::Log;
+
+/// A sync that takes this long is told of, as etcd does.
+const SLOW_SYNC: Duration = Duration::from_secs(1);
 
 /// Called on the writer thread once the records are durable, or will never be.
 pub(crate) type Callback = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -211,6 +215,12 @@ fn commit(shared: &Shared, log: &mut Log, records: &[Record]) -> io::Result<()> 
     }
     let unused = log.commit(records, &mut &shared.janitor)?;
     shared.counters.wal_fsync.record(log.last_sync);
+    if log.last_sync >= SLOW_SYNC {
+        tracing::warn!(
+            took = ?log.last_sync,
+            "the disk took long to make the log durable, and every write waited for it: give the data folder a faster disk, or one of its own"
+        );
+    }
     let bytes: usize = records.iter().map(record_bytes).sum();
     shared.stats.frames.fetch_add(1, Relaxed);
     shared
