@@ -478,7 +478,7 @@ namespace Cfgstore {
          * restarts. Where reads see the newest revision, those that follow a change see it or what came after it.
          *
          * @param float|null $timeout      Seconds after which a loop over it ends; null: never.
-         * @param int|null   $fromRevision Begin with the changes of this revision. Default: after what this process read last, so
+         * @param int|null   $fromRevision Begin with the changes of this revision. Default: after what this request, or script, read last, so
          *                                 nothing falls between a read and the watch.
          *
          * @throws Exception\ExceptionInterface  As get() without $fromRevision. While looping: CompactedException (history before
@@ -532,7 +532,8 @@ namespace Cfgstore {
         public function refresh(): int {}
 
         /**
-         * Keeps reads at the present revision until unpin(), or until an own write or refresh() moves them. Returns it.
+         * Keeps reads at the present revision until unpin() or the end of the request, or until an own write or refresh() moves them.
+         * Returns it.
          *
          * @throws Exception\ExceptionInterface  As revision().
          */

@@ -379,5 +379,6 @@ void cfg_client_register(void)
 	client_handlers.offset = offsetof(cfg_client, std);
 	client_handlers.free_obj = free_client;
 	client_handlers.clone_obj = NULL;
+	client_handlers.compare = zend_objects_not_comparable;
 	cfg_client_array_handlers(&client_handlers);
 }

@@ -41,7 +41,7 @@ ZEND_COLD static zval *refuse_change_in_place(void)
 }
 
 /* Every read for which something has to be done. */
-static zend_never_inline zval *load_dimension(zend_object *object, zval *offset, int type)
+static zend_never_inline zval *load_dimension(zend_object *object, zval *offset, int type, zval *rv)
 {
 	if (UNEXPECTED(type != BP_VAR_R && type != BP_VAR_IS)) {
 		return refuse_change_in_place();
@@ -52,7 +52,8 @@ static zend_never_inline zval *load_dimension(zend_object *object, zval *offset,
 		return NULL;
 	}
 	if (EXPECTED(found.value != NULL)) {
-		return found.value;
+		ZVAL_COPY(rv, found.value);
+		return rv;
 	}
 	if (type == BP_VAR_IS) {
 		return &EG(uninitialized_zval);
@@ -63,16 +64,17 @@ static zend_never_inline zval *load_dimension(zend_object *object, zval *offset,
 	return NULL;
 }
 
-/* The engine copies the value out of the slot before anything else can run. */
+/* A copy: in `$client['k'] .= $x` the engine keeps what is returned while it converts $x, which may run code that changes the slot. */
 static zval *read_dimension(zend_object *object, zval *offset, int type, zval *rv)
 {
 	if (EXPECTED((type == BP_VAR_R || type == BP_VAR_IS) && offset && Z_TYPE_P(offset) == IS_STRING)) {
 		cfg_slot *slot = cfg_scope_peek(cfg_client_of(object)->scope, Z_STR_P(offset));
 		if (EXPECTED(slot && !Z_ISUNDEF(slot->value))) {
-			return &slot->value;
+			ZVAL_COPY(rv, &slot->value);
+			return rv;
 		}
 	}
-	return load_dimension(object, offset, type);
+	return load_dimension(object, offset, type, rv);
 }
 
 static int has_dimension(zend_object *object, zval *offset, int check_empty)
@@ -110,10 +112,7 @@ ZEND_METHOD(Cfgstore_Client, offsetGet)
 	ZEND_PARSE_PARAMETERS_START(1, 1)
 		Z_PARAM_ZVAL(offset)
 	ZEND_PARSE_PARAMETERS_END();
-	zval *value = read_dimension(Z_OBJ_P(ZEND_THIS), offset, BP_VAR_R, return_value);
-	if (value) {
-		RETURN_COPY(value);
-	}
+	read_dimension(Z_OBJ_P(ZEND_THIS), offset, BP_VAR_R, return_value);
 }
 
 ZEND_METHOD(Cfgstore_Client, offsetExists)

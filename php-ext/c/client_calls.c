@@ -129,11 +129,11 @@ static cfg_owner owned_by(cfg_client *client)
 	return (cfg_owner) {client->scope, cfg_client_timeout(client)};
 }
 
-/* A watch goes on where this process' last read was, so that nothing falls between the two. */
+/* A watch goes on where this request's last read was, so that nothing falls between the two. */
 static bool check_start(cfg_source *source, bool is_null, zend_long *from_revision)
 {
 	if (is_null) {
-		if (source->revision == 0 && !cfg_source_move(source)) {
+		if (source->viewed_in != CFG_G(request) && !cfg_source_move(source)) {
 			return false;
 		}
 		*from_revision = (zend_long) source->revision + 1;

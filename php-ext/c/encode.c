@@ -248,7 +248,8 @@ static bool encode_value(smart_str *json, zval *value, const step *at, uint32_t 
 zend_string *cfg_encode(zval *value)
 {
 	smart_str json = {0};
-	if (!encode_value(&json, value, NULL, 0)) {
+	/* A destructor of what jsonSerialize() returned may have thrown after it was encoded. */
+	if (!encode_value(&json, value, NULL, 0) || EG(exception)) {
 		smart_str_free(&json);
 		return NULL;
 	}

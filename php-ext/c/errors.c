@@ -129,17 +129,18 @@ void cfg_errors_register(void)
 	declare(SCHEMA_CE, ZEND_STRL("violations"), &initial, MAY_BE_ARRAY);
 }
 
-static zend_object *throw(zend_class_entry *ce, zend_string *message, bool retryable, bool may_have_happened)
+/* Made whole before it is thrown: when the script is ending by exit(), the engine frees what is thrown at once. */
+static void new_exception(zval *exception, zend_class_entry *ce, zend_string *message, bool retryable, bool may_have_happened)
 {
-	zend_object *exception = zend_throw_exception(ce, ZSTR_VAL(message), 0);
+	object_init_ex(exception, ce);
+	zend_update_property_str(zend_ce_exception, Z_OBJ_P(exception), ZEND_STRL("message"), message);
 	if (retryable) {
-		zend_update_property_bool(base_ce, exception, ZEND_STRL("retryable"), true);
+		zend_update_property_bool(base_ce, Z_OBJ_P(exception), ZEND_STRL("retryable"), true);
 	}
 	if (may_have_happened) {
-		zend_update_property_bool(base_ce, exception, ZEND_STRL("mayHaveHappened"), true);
+		zend_update_property_bool(base_ce, Z_OBJ_P(exception), ZEND_STRL("mayHaveHappened"), true);
 	}
 	zend_string_release(message);
-	return exception;
 }
 
 void cfg_new_violation(zval *result, CoreBytes key, CoreBytes path, CoreBytes message)
@@ -184,15 +185,19 @@ void cfg_throw(const CoreError *error)
 		zend_string_release(message);
 		message = told;
 	}
-	zend_object *exception = throw(class_of(error->kind), message, error->retryable, error->maybe_committed);
+	zval exception;
+	new_exception(&exception, class_of(error->kind), message, error->retryable, error->maybe_committed);
 	if (error->kind == ERROR_KIND_SCHEMA_VIOLATION) {
-		add_violations(exception, error);
+		add_violations(Z_OBJ(exception), error);
 	}
+	zend_throw_exception_object(&exception);
 }
 
 static void throw_formatted(zend_class_entry *ce, bool retryable, const char *format, va_list arguments)
 {
-	throw(ce, zend_vstrpprintf(0, format, arguments), retryable, false);
+	zval exception;
+	new_exception(&exception, ce, zend_vstrpprintf(0, format, arguments), retryable, false);
+	zend_throw_exception_object(&exception);
 }
 
 void cfg_new_exception(zval *result, ErrorKind kind, CoreBytes message)

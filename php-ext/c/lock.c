@@ -149,4 +149,5 @@ void cfg_lock_register(void)
 	lock_handlers.offset = offsetof(cfg_lock, std);
 	lock_handlers.free_obj = free_lock;
 	lock_handlers.clone_obj = NULL;
+	lock_handlers.compare = zend_objects_not_comparable;
 }

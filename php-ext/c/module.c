@@ -70,6 +70,7 @@ static PHP_RSHUTDOWN_FUNCTION(cfgstore)
 static ZEND_MODULE_POST_ZEND_DEACTIVATE_D(cfgstore)
 {
 	cfg_drop_counted_values();
+	cfg_sources_unpin();
 	if (UNEXPECTED(CFG_G(preloading))) {
 		/* php-fpm's master keeps nothing open that its workers would inherit. */
 		cfg_sources_close(ZEND_MODULE_GLOBALS_BULK(cfgstore));

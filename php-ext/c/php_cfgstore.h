@@ -105,7 +105,8 @@ struct _cfg_source {
 	CoreView newest;            /* as last taken from the core */
 	int64_t must_hold;          /* reads must see this revision: this request wrote it, or was told of it. 0: none */
 	uint64_t must_hold_request; /* the request that said so */
-	bool pinned;                /* by pin() */
+	bool pinned;                /* by pin(), until unpin() or the end of the request */
+	uint64_t viewed_in;         /* the request that last looked */
 	cfg_scope *scopes;
 	cfg_source *next;
 	char *endpoints, *data_dir, *mirror_dir, *keyring; /* what it was opened with */
@@ -134,6 +135,8 @@ bool cfg_source_move(cfg_source *source);
 bool cfg_source_refresh(cfg_source *source);
 void cfg_source_pin(cfg_source *source);
 void cfg_source_unpin(cfg_source *source);
+/* At the end of a request, or the next one would read what this one held. */
+void cfg_sources_unpin(void);
 void cfg_source_wrote(cfg_source *source, int64_t revision);
 /* A change of this revision is handed to the program: what reads the newest must not read what was before it. */
 void cfg_source_saw(cfg_source *source, int64_t revision);

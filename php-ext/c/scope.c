@@ -67,6 +67,7 @@ static bool take_view(cfg_source *source)
 			return false;
 		}
 	}
+	source->viewed_in = CFG_G(request);
 	if (source->view != source->newest.number) {
 		source->view = source->newest.number;
 		source->revision = source->newest.revision;
@@ -111,6 +112,15 @@ void cfg_source_unpin(cfg_source *source)
 	unsettle(source);
 }
 
+void cfg_sources_unpin(void)
+{
+	for (cfg_source *source = CFG_G(sources); source; source = source->next) {
+		if (source->pinned) {
+			cfg_source_unpin(source);
+		}
+	}
+}
+
 void cfg_source_wrote(cfg_source *source, int64_t revision)
 {
 	if (source->must_hold_request != CFG_G(request) || source->must_hold < revision) {
@@ -131,13 +141,19 @@ void cfg_source_saw(cfg_source *source, int64_t revision)
 
 /* ---- slots ---- */
 
+/*
+ * No code of the program may run while slots change. Letting go of an array that a variable holds too may start the collector,
+ * and with it destructors, which may read. What JSON decodes to has no cycle, so that it needs no collector.
+ */
 static void clear_slot(cfg_slot *slot)
 {
 	if (slot->block) {
 		cfg_block_bury(slot->block);
 		slot->block = NULL;
 	} else {
+		bool was_protected = gc_protect(true);
 		zval_ptr_dtor(&slot->value);
+		gc_protect(was_protected);
 	}
 	ZVAL_UNDEF(&slot->value);
 }

@@ -253,4 +253,5 @@ void cfg_transaction_register(void)
 	transaction_handlers.offset = offsetof(transaction_object, std);
 	transaction_handlers.free_obj = free_transaction;
 	transaction_handlers.clone_obj = NULL;
+	transaction_handlers.compare = zend_objects_not_comparable;
 }

@@ -151,11 +151,23 @@ static ZEND_METHOD(Watch, __construct)
 	ZEND_PARSE_PARAMETERS_NONE();
 }
 
+/* The old one's end may start the collector, and so code that uses this watch: it finds the new one. */
+static void set_current(watch_object *watch, zval *change)
+{
+	zval old;
+	ZVAL_COPY_VALUE(&old, &watch->current);
+	ZVAL_COPY_VALUE(&watch->current, change);
+	zval_ptr_dtor(&old);
+}
+
 static void advance(watch_object *watch)
 {
-	zval_ptr_dtor(&watch->current);
-	ZVAL_UNDEF(&watch->current);
-	await(watch, watch->loop_ends_us, &watch->current);
+	zval change;
+	ZVAL_UNDEF(&change);
+	set_current(watch, &change);
+	if (!EG(exception) && await(watch, watch->loop_ends_us, &change)) {
+		set_current(watch, &change);
+	}
 }
 
 static ZEND_METHOD(Watch, rewind)
@@ -305,4 +317,5 @@ void cfg_watch_register(void)
 	watch_handlers.offset = offsetof(watch_object, std);
 	watch_handlers.free_obj = free_watch;
 	watch_handlers.clone_obj = NULL;
+	watch_handlers.compare = zend_objects_not_comparable;
 }
