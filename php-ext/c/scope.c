@@ -171,6 +171,14 @@ static int drop_outdated(zval *element, void *scope)
 	return keep ? ZEND_HASH_APPLY_KEEP : ZEND_HASH_APPLY_REMOVE;
 }
 
+/* One that outlives requests, counted by this thread alone. */
+static zend_string *persistent_string(const char *bytes, size_t length)
+{
+	zend_string *string = zend_string_init(bytes, length, 1);
+	GC_MAKE_PERSISTENT_LOCAL(string);
+	return string;
+}
+
 static cfg_slot *add_slot(cfg_scope *scope, zend_string *key)
 {
 	/* Keys that came and went, and keys that never were, must not pile up in a long-lived process. */
@@ -181,7 +189,7 @@ static cfg_slot *add_slot(cfg_scope *scope, zend_string *key)
 	cfg_slot *slot = pecalloc(1, sizeof(cfg_slot), 1);
 	ZVAL_UNDEF(&slot->value);
 	slot->is_dotted = memchr(ZSTR_VAL(key), '.', ZSTR_LEN(key)) != NULL;
-	zend_string *own_key = zend_string_init(ZSTR_VAL(key), ZSTR_LEN(key), 1);
+	zend_string *own_key = persistent_string(ZSTR_VAL(key), ZSTR_LEN(key));
 	zend_hash_add_new_ptr(&scope->slots, own_key, slot);
 	zend_string_release_ex(own_key, 1);
 	return slot;
@@ -357,7 +365,7 @@ static cfg_scope *scope_of(cfg_source *source, const char *prefix, size_t length
 	}
 	cfg_scope *scope = pecalloc(1, sizeof(cfg_scope), 1);
 	scope->source = source;
-	scope->prefix = zend_string_init(prefix, length, 1);
+	scope->prefix = persistent_string(prefix, length);
 	scope->sweep_at = FIRST_SWEEP;
 	zend_hash_init(&scope->slots, 8, NULL, free_slot, 1);
 	scope->next = source->scopes;
