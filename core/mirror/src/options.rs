@@ -26,7 +26,8 @@ pub enum Place {
 /// costs the whole mirror, and each reader checks its tables once more. The defaults keep the total near its minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RewritePolicy {
-    /// A mirror of up to this many bytes is always written whole: one file is quicker to read than two. Default 256 KiB.
+    /// A mirror of up to this many bytes is always written whole: one file is quicker to read than two. Default 16 KiB, so that
+    /// the file that a change makes has a copy where readers find it at once, of this mirror as of a larger one.
     pub small_bytes: u64,
     /// A delta may grow to the base's size divided by this. Default 8.
     pub max_delta_divisor: u64,
@@ -37,7 +38,7 @@ pub struct RewritePolicy {
 impl Default for RewritePolicy {
     fn default() -> Self {
         RewritePolicy {
-            small_bytes: 256 * 1024,
+            small_bytes: 16 * 1024,
             max_delta_divisor: 8,
             max_written_factor: 4,
         }

@@ -497,5 +497,5 @@ fn default_options_are_those_documented() {
         (options.file_mode, options.folder_mode, options.max_bytes),
         (0o640, 0o750, 1 << 30)
     );
-    assert_eq!(options.rewrite.small_bytes, 256 * 1024);
+    assert_eq!(options.rewrite.small_bytes, 16 * 1024);
 }
