@@ -37,6 +37,8 @@ impl Changes {
             self.waiting.extend(batch.changes);
         }
         self.taken = self.waiting.pop_front();
+        // An inherited one is the parent's, and what is pending in it too.
+        self.readiness = self.readiness.take().filter(Readiness::is_own);
         if let Some(readiness) = &self.readiness {
             readiness.set_pending(!self.waiting.is_empty());
         }

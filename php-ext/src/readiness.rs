@@ -42,9 +42,14 @@ impl Readiness {
         })
     }
 
-    /// Whether it still waits on this descriptor. An epoll set inherited over a fork is the parent's.
+    /// Whether it still waits on this descriptor.
     pub fn is_of(&self, watched: BorrowedFd<'_>) -> bool {
-        self.watched == watched.as_raw_fd() && self.process == std::process::id()
+        self.watched == watched.as_raw_fd() && self.is_own()
+    }
+
+    /// Whether this process made it. What is inherited over a fork is shared with the parent, whose it is.
+    pub fn is_own(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// Whether changes wait here.

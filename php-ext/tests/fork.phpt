@@ -36,6 +36,14 @@ check('the parent writes', $client->put('d', 1) > 0 && $client->get('d') === 1);
 $seen = [];
 while (end($seen) !== 'd') { $seen[] = $subscription->next(20.0)?->key; }
 check('its subscription missed nothing', $seen === ['c', 'd']);
+// Of two changes one is left to take, which a child takes too.
+$client->transaction()->put('e', 1)->put('f', 2)->commit();
+$seen = $subscription->next(20.0)->key;
+$of_child = in_child(fn () => $subscription->next(20.0)->key);
+$readable = [$stream];
+$none = null;
+check('its stream still tells of a change that a child has taken for itself', stream_select($readable, $none, $none, 0) === 1);
+check('which it takes', [$seen, $of_child, $subscription->next(0.0)->key] === ['e', 'f', 'f']);
 check('and its lock is held', $lock->isHeld());
 $lock->release();
 // In the middle of a loop over changes, as a worker that forks for each of them.
@@ -71,6 +79,8 @@ after first use: [1,2,3], from the child, from the child, TimeoutException: lock
 ok - the parent reads what the child wrote
 ok - the parent writes
 ok - its subscription missed nothing
+ok - its stream still tells of a change that a child has taken for itself
+ok - which it takes
 ok - and its lock is held
 jobs/1 then jobs/2, jobs/2 then jobs/3, jobs/3 then jobs/4
 and the parent then jobs/4
