@@ -1,6 +1,8 @@
 //! One store as one PHP process sees it: the mirror it reads and the connection it writes through.
 
 mod follow;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

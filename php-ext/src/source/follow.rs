@@ -13,7 +13,8 @@ use crate::error::from_mirror;
 
 /// How often the heartbeat is looked at, in milliseconds of the caller's clock.
 const CHECK_EVERY_MS: u64 = 1_000;
-/// The same while the mirror has been given up and its successor is not there yet.
+/// How often the place is looked at while the mirror has been given up and its successor is not there yet, in milliseconds of the
+/// caller's clock.
 const CHECK_RETIRED_EVERY_MS: u64 = 10;
 /// The mirror shows a write within a millisecond; one that lets a reader wait for so long has a reason.
 const FIRST_PATIENCE: Duration = Duration::from_millis(50);
@@ -70,20 +71,24 @@ impl Source {
                 CHECK_EVERY_MS
             };
         self.stale_ms = silent;
-        if retired || (silent >= SILENT_MS && !reader.is_current(&path)) {
-            match open(&path) {
-                Ok(reader) => {
-                    self.stale_ms = silent_ms(&reader);
-                    self.reader = Some(reader);
-                }
-                Err(error) => self.trouble = Some(error.message),
-            }
+        if (retired || (silent >= SILENT_MS && !reader.is_current(&path)))
+            && let Err(error) = self.reopen()
+        {
+            self.trouble = Some(error.message);
         }
         if self.stale_ms >= SILENT_MS {
             self.revive(timeout);
         } else {
             self.agent_trouble = None;
         }
+        Ok(())
+    }
+
+    /// Opens the mirror that the path names now, in place of the one held.
+    fn reopen(&mut self) -> Result<(), Error> {
+        let reader = open(&self.place)?;
+        self.stale_ms = silent_ms(&reader);
+        self.reader = Some(reader);
         Ok(())
     }
 
@@ -164,18 +169,7 @@ impl Source {
     pub(super) fn take_newest(&mut self, timeout: Duration) -> Result<u64, Error> {
         let mut seen = self.word()?;
         if self.snapshot.is_none() {
-            // A publisher that has just started may not have published yet.
-            let deadline = Instant::now() + timeout;
-            while self
-                .reader
-                .as_ref()
-                .is_some_and(|reader| reader.generation() == 0)
-            {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if !self.reader.as_ref().is_some_and(|reader| reader.wait(0, left)) {
-                    break;
-                }
-            }
+            self.wait_for_first(timeout)?;
             seen = self.word()?;
         }
         let reader = self.reader.as_mut().ok_or_else(no_reader)?;
@@ -200,6 +194,29 @@ impl Source {
         Ok(seen)
     }
 
+    /// Waits, bounded, for a first generation: a publisher that has just started may not have published yet, and one whose mirror
+    /// was removed before it did makes another.
+    fn wait_for_first(&mut self, timeout: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let reader = self.reader.as_ref().ok_or_else(no_reader)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if reader.generation() > 0 || left.is_zero() {
+                return Ok(());
+            }
+            if !reader.is_retired() && reader.is_current(&self.place) {
+                // Ends early when a signal was handled, which is no reason to give up.
+                reader.wait(0, left.min(LAST_PATIENCE));
+                continue;
+            }
+            match self.reopen() {
+                Err(error) if error.kind != ErrorKind::NotSynced => return Err(error),
+                // Its successor is not there yet, or this one is it.
+                _ => std::thread::sleep(left.min(Duration::from_millis(CHECK_RETIRED_EVERY_MS))),
+            }
+        }
+    }
+
     /// Waits, bounded, until the mirror shows a revision that is committed.
     fn wait_for(&mut self, at_least: i64, timeout: Duration) -> Result<u64, Error> {
         let deadline = Instant::now() + timeout;
@@ -214,8 +231,7 @@ impl Source {
             if left.is_zero() {
                 return Err(self.never_shown(at_least, timeout, &agent_trouble));
             }
-            let reader = self.reader.as_ref().ok_or_else(no_reader)?;
-            if !reader.is_retired() && reader.wait(reader.generation(), left.min(patience)) {
+            if self.moves_on(seen, left.min(patience)) {
                 continue;
             }
             // The agent may have died between the commit and the publish: asking it brings the embedded store back.
@@ -230,6 +246,14 @@ impl Source {
             self.next_check_ms = 0;
             self.attach(0, timeout)?;
         }
+    }
+
+    /// Waits until the generation word is another than `seen`: what was published since that was loaded is not slept through.
+    /// `false`: it was not in this time, or the mirror has been given up.
+    pub(super) fn moves_on(&self, seen: u64, limit: Duration) -> bool {
+        self.reader
+            .as_ref()
+            .is_some_and(|reader| !reader.is_retired() && reader.wait(seen >> 1, limit))
     }
 
     fn never_shown(&self, at_least: i64, timeout: Duration, agent_trouble: &str) -> Error {

@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use cfgstore_client::ErrorKind;
+use cfgstore_mirror::{Origin, Publisher, PublisherOptions};
+use tempfile::TempDir;
+
+use super::{Settings, Source};
+
+/// Longer than any machine takes; nothing here waits for so long.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A mirror, and a source that reads it and has no agent to ask.
+fn mirror() -> (TempDir, Publisher, Source) {
+    let dir = tempfile::tempdir().unwrap();
+    let publisher = publisher(&dir);
+    let mut source = Source::new(Settings {
+        endpoints: format!("unix://{}", dir.path().join("no-agent.sock").display()),
+        data_dir: None,
+        mirror_dir: Some(dir.path().join("mirror")),
+        cfgstored: None,
+        seed: None,
+        keyring: None,
+        client_name: "test".to_owned(),
+        autostart: false,
+    })
+    .unwrap();
+    source.peek();
+    assert!(source.reader.is_some());
+    (dir, publisher, source)
+}
+
+fn publisher(dir: &TempDir) -> Publisher {
+    Publisher::open(PublisherOptions::folder(dir.path().join("mirror"))).unwrap()
+}
+
+fn publish(publisher: &mut Publisher, source_id: u64, revision: i64) {
+    let origin = Origin {
+        source_id,
+        revision,
+        restored: false,
+    };
+    publisher.publish_full(origin, []).unwrap();
+}
+
+#[test]
+fn a_mirror_that_was_retired_before_its_first_generation_is_left() {
+    let (dir, first, mut source) = mirror();
+    first.retire();
+    let error = source.take_newest(Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotSynced);
+    let mut second = publisher(&dir);
+    publish(&mut second, 1, 2);
+    source.take_newest(LONG).unwrap();
+    assert_eq!(source.revision(), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_does_not_end_the_wait_for_the_first_generation() {
+    use std::os::unix::thread::JoinHandleExt;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static HANDLED: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn handle(_: libc::c_int) {
+        HANDLED.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: the handler only counts, and nothing else in this program uses the signal.
+    unsafe { libc::signal(libc::SIGUSR1, handle as *const () as libc::sighandler_t) };
+
+    let (_dir, mut publisher, mut source) = mirror();
+    let (say, hear) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        // SAFETY: a plain system call.
+        say.send(unsafe { libc::gettid() }).unwrap();
+        source.take_newest(LONG).map(|_| source.revision())
+    });
+    let stat = format!("/proc/self/task/{}/stat", hear.recv().unwrap());
+    let is_asleep = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "));
+    for round in 1..=3 {
+        while !is_asleep() && !reader.is_finished() {
+            std::thread::yield_now();
+        }
+        // SAFETY: the thread has not been joined.
+        unsafe { libc::pthread_kill(reader.as_pthread_t(), libc::SIGUSR1) };
+        while HANDLED.load(Ordering::Relaxed) < round && !reader.is_finished() {
+            std::thread::yield_now();
+        }
+    }
+    publish(&mut publisher, 1, 2);
+    assert_eq!(reader.join().unwrap().unwrap(), 2);
+}
+
+#[test]
+fn what_was_published_before_a_wait_ends_it() {
+    let (_dir, mut publisher, mut source) = mirror();
+    publish(&mut publisher, 1, 2);
+    let seen = source.take_newest(LONG).unwrap();
+    assert!(!source.moves_on(seen, Duration::ZERO));
+    publish(&mut publisher, 1, 3);
+    assert!(source.moves_on(seen, Duration::ZERO));
+}
