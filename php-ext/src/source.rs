@@ -17,6 +17,8 @@ use cfgstore_mirror::{Reader, Snapshot};
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
 use crate::error::from_mirror;
 
+/// How often the heartbeat is looked at, in milliseconds; it is as often that an agent says that it lives.
+const CHECK_EVERY_MS: u64 = 1_000;
 /// How long a read waits for the answer of an agent that this process can't start, or does not need.
 const LONGEST_QUESTION: Duration = Duration::from_millis(500);
 /// Connections kept for different timeouts.
@@ -76,6 +78,23 @@ pub struct View {
     pub check_at_ms: u64,
     /// Milliseconds since the agent was last heard, at the last check; `u64::MAX`: never.
     pub silent_ms: u64,
+}
+
+/// What a mirror says of its publisher.
+pub struct Heard {
+    /// Its process, as it states it; 0: there is none.
+    pub publisher_pid: u32,
+    /// Milliseconds since it was last heard; `u64::MAX`: never.
+    pub silent_ms: u64,
+}
+
+impl Heard {
+    fn of(reader: &Reader) -> Heard {
+        Heard {
+            publisher_pid: reader.publisher_pid(),
+            silent_ms: silent_ms(reader),
+        }
+    }
 }
 
 impl Source {
@@ -181,14 +200,23 @@ impl Source {
         }
     }
 
-    /// The process that publishes, as it states it.
-    pub fn publisher_pid(&self) -> u32 {
-        self.reader.as_ref().map_or(0, Reader::publisher_pid)
-    }
-
-    /// Milliseconds since the publisher was last heard; `u64::MAX`: never.
-    pub fn silent_ms(&self) -> u64 {
-        self.reader.as_ref().map_or(u64::MAX, silent_ms)
+    /// How the publisher was last heard, also in the mirror that is in place now, which need not be the one held: that is left only
+    /// by reading, as what was read points into it.
+    pub fn heard(&self) -> Heard {
+        let Some(held) = &self.reader else {
+            return Heard {
+                publisher_pid: 0,
+                silent_ms: u64::MAX,
+            };
+        };
+        let may_be_replaced = held.is_retired() || silent_ms(held) > CHECK_EVERY_MS;
+        let held = Heard::of(held);
+        let in_place = may_be_replaced.then(|| open(&self.place).ok()).flatten();
+        match in_place.as_ref().map(Heard::of) {
+            // Just made, it has no heartbeat yet.
+            Some(in_place) if in_place.silent_ms < held.silent_ms => in_place,
+            _ => held,
+        }
     }
 
     /// Why the newest generation is not what reads see, or why the agent that makes it is silent, if so.
@@ -198,7 +226,7 @@ impl Source {
 
     /// Asks an agent that lives whether it can publish, which the mirror does not say. Starts nothing, and no failure to ask is told.
     pub fn ask_for_trouble(&mut self) {
-        if self.silent_ms() >= SILENT_MS {
+        if self.heard().silent_ms >= SILENT_MS {
             return;
         }
         let agent = self

@@ -26,7 +26,7 @@ impl CoreLock {
     /// An error if its agent has been silent for too long.
     fn check_agent(&self, source: &mut Source) -> Result<(), Error> {
         source.peek();
-        let silent_ms = source.silent_ms();
+        let silent_ms = source.heard().silent_ms;
         match self.silence_max_ms {
             Some(max) if silent_ms != u64::MAX && silent_ms >= max => Err(Error::new(
                 ErrorKind::LockLost,
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn cfgstore_core_lock_acquire(
             .lock([prefix, name].concat(), &options)?;
         let source = source.reads();
         source.peek();
-        let is_heard = source.silent_ms() < CORE_SILENT_MS;
+        let is_heard = source.heard().silent_ms < CORE_SILENT_MS;
         let lives_ms = ttl_secs.ceil().max(SHORTEST_TTL_SECS) * 1000.0;
         let lock = Box::new(CoreLock {
             lock,

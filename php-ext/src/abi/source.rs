@@ -325,6 +325,7 @@ pub unsafe extern "C" fn cfgstore_core_status(source: *mut CoreSource, status: *
     // SAFETY: the caller holds the handle and lends `status`.
     let (source, status) = unsafe { (&mut (*source).source, &mut *status) };
     quietly(|| source.ask_for_trouble());
+    let heard = source.heard();
     let (data_dir, socket) = source.paths();
     let snapshot = source.snapshot();
     *status = CoreStatus {
@@ -333,8 +334,8 @@ pub unsafe extern "C" fn cfgstore_core_status(source: *mut CoreSource, status: *
         generation: snapshot.map_or(0, |s| s.generation()),
         keys: snapshot.map_or(0, |s| s.len() as u64),
         restored: snapshot.is_some_and(|s| s.is_restored()),
-        silent_ms: source.silent_ms(),
-        agent_pid: source.publisher_pid(),
+        silent_ms: heard.silent_ms,
+        agent_pid: heard.publisher_pid,
         data_dir: path_bytes(Some(data_dir)),
         socket: path_bytes(Some(socket)),
         mirror_dir: path_bytes(source.mirror_dir()),

@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, trust};
 use cfgstore_mirror::Reader;
 
-use super::{LONGEST_QUESTION, Source, View, no_reader, open, silent_ms};
+use super::{CHECK_EVERY_MS, LONGEST_QUESTION, Source, View, no_reader, open, silent_ms};
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
 use crate::error::from_mirror;
 
-/// How often the heartbeat is looked at, in milliseconds of the caller's clock.
-const CHECK_EVERY_MS: u64 = 1_000;
 /// How often the place is looked at while the mirror has been given up and its successor is not there yet, in milliseconds of the
 /// caller's clock.
 const CHECK_RETIRED_EVERY_MS: u64 = 10;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cfgstore_client::ErrorKind;
-use cfgstore_mirror::{Origin, Publisher, PublisherOptions};
+use cfgstore_mirror::{Origin, Publisher, PublisherOptions, boot_ms};
 use tempfile::TempDir;
 
 use super::{Settings, Source};
@@ -98,4 +98,23 @@ fn what_was_published_before_a_wait_ends_it() {
     assert!(!source.moves_on(seen, Duration::ZERO));
     publish(&mut publisher, 1, 3);
     assert!(source.moves_on(seen, Duration::ZERO));
+}
+
+#[test]
+fn the_publisher_is_heard_where_it_publishes_now() {
+    let (dir, mut first, source) = mirror();
+    first.heartbeat(boot_ms() - 10_000).unwrap();
+    assert!(source.heard().silent_ms >= 10_000);
+    first.heartbeat(boot_ms()).unwrap();
+    assert!(source.heard().silent_ms < 10_000);
+    // The folder goes behind its back, and it begins another.
+    first.heartbeat(boot_ms() - 10_000).unwrap();
+    std::fs::remove_dir_all(first.dir()).unwrap();
+    let mut second = publisher(&dir);
+    assert!((10_000..u64::MAX).contains(&source.heard().silent_ms));
+    second.heartbeat(boot_ms()).unwrap();
+    assert!(source.heard().silent_ms < 10_000);
+    assert_eq!(source.heard().publisher_pid, std::process::id());
+    second.heartbeat(boot_ms() - 10_000).unwrap();
+    assert!(source.heard().silent_ms >= 10_000);
 }
