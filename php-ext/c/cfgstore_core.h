@@ -516,6 +516,25 @@ typedef struct {
 } CoreSettings;
 
 /**
+ * What a view must hold: a revision of a store. Another store's revisions say nothing about it.
+ */
+typedef struct {
+  /**
+   * The revision; 0: none.
+   */
+  int64_t revision;
+  /**
+   * Names the store that it is of; 0: whichever is shown.
+   */
+  uint64_t store_id;
+  /**
+   * Names the store that was shown when the revision was heard of, if it is another: one whose place is taken, and which the
+   * mirror has yet to leave. 0: there is none.
+   */
+  uint64_t replaced_store_id;
+} CoreAtLeast;
+
+/**
  * The snapshot that reads see.
  */
 typedef struct {
@@ -535,6 +554,10 @@ typedef struct {
    * Revision of the snapshot.
    */
   int64_t revision;
+  /**
+   * Names the store that the snapshot is of.
+   */
+  uint64_t store_id;
   /**
    * Take a view again from this time on (milliseconds of the caller's clock), even if the word has not changed.
    */
@@ -984,7 +1007,7 @@ void cfgstore_core_source_close(CoreSource *source);
 void cfgstore_core_forget(CoreSource *source);
 
 /**
- * Moves to the newest snapshot, waiting at most `timeout_secs` until it holds revision `at_least`; 0: no wait.
+ * Moves to the newest snapshot, waiting at most `timeout_secs` until it holds `at_least`.
  *
  * `now_ms` is a monotonic clock of the caller's choice, the same in every call.
  *
@@ -993,10 +1016,18 @@ void cfgstore_core_forget(CoreSource *source);
  */
 bool cfgstore_core_view(CoreSource *source,
                         uint64_t now_ms,
-                        int64_t at_least,
+                        CoreAtLeast at_least,
                         double timeout_secs,
                         CoreView *view,
                         CoreError *error);
+
+/**
+ * Names the store that answered the last write through `source`, as `store_id` does elsewhere; 0: none did, or it does not say.
+ *
+ * # Safety
+ * As the module says.
+ */
+uint64_t cfgstore_core_answered_by(CoreSource *source);
 
 /**
  * Looks up `prefix` and `key` together in the snapshot of the last view. An absent key is no failure.

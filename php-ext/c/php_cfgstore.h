@@ -103,7 +103,7 @@ struct _cfg_source {
 	int64_t revision;     /* of the view; 0: there has been none */
 	CoreSource *core;
 	CoreView newest;            /* as last taken from the core */
-	int64_t must_hold;          /* reads must see this revision: this request wrote it, or was told of it. 0: none */
+	CoreAtLeast must_hold;      /* reads must see this: the request wrote it, or was told of it */
 	uint64_t must_hold_request; /* the request that said so */
 	bool pinned;                /* by pin(), until unpin() or the end of the request */
 	uint64_t viewed_in;         /* the request that last looked */

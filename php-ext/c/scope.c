@@ -54,10 +54,13 @@ static bool take_view(cfg_source *source)
 		zend_throw_error(NULL, "The Cfgstore\\Client has not been constructed");
 		return false;
 	}
-	int64_t must_hold = source->must_hold_request == CFG_G(request) ? source->must_hold : 0;
+	CoreAtLeast must_hold = {0};
+	if (source->must_hold_request == CFG_G(request)) {
+		must_hold = source->must_hold;
+	}
 	uint64_t now_ms = cfg_now_ms();
 	bool moved = !source->newest.word || __atomic_load_n(source->newest.word, __ATOMIC_ACQUIRE) != source->newest.seen;
-	if (moved || now_ms >= source->newest.check_at_ms || source->newest.revision < must_hold) {
+	if (moved || now_ms >= source->newest.check_at_ms) {
 		CoreError error;
 		if (!cfgstore_core_view(source->core, now_ms, must_hold, CFG_G(settings).timeout, &source->newest, &error)) {
 			/* The core may have left the mirror that the word belongs to. */
@@ -68,6 +71,9 @@ static bool take_view(cfg_source *source)
 		}
 	}
 	source->viewed_in = CFG_G(request);
+	if (!source->must_hold.store_id) {
+		source->must_hold.store_id = source->newest.store_id;
+	}
 	if (source->view != source->newest.number) {
 		source->view = source->newest.number;
 		source->revision = source->newest.revision;
@@ -121,21 +127,40 @@ void cfg_sources_unpin(void)
 	}
 }
 
-void cfg_source_wrote(cfg_source *source, int64_t revision)
+/* From now on the request's reads hold this revision of that store. 0: of the one shown, by the first view if there was none. */
+static void hold(cfg_source *source, int64_t revision, uint64_t store_id)
 {
-	if (source->must_hold_request != CFG_G(request) || source->must_hold < revision) {
-		source->must_hold = revision;
+	uint64_t shown = source->newest.store_id;
+	if (!store_id) {
+		store_id = shown;
+	}
+	CoreAtLeast *held = &source->must_hold;
+	if (source->must_hold_request != CFG_G(request) || held->store_id != store_id || held->revision < revision) {
+		*held = (CoreAtLeast) {
+			.revision = revision,
+			.store_id = store_id,
+			.replaced_store_id = shown != store_id ? shown : 0,
+		};
 		source->must_hold_request = CFG_G(request);
 	}
-	if (source->revision < revision) {
+	if (shown != store_id || source->revision < revision) {
+		source->newest.word = NULL; /* so that the core is asked, even if the mirror has not moved since */
 		unsettle(source);
 	}
+}
+
+void cfg_source_wrote(cfg_source *source, int64_t revision)
+{
+	hold(source, revision, cfgstore_core_answered_by(source->core));
 }
 
 void cfg_source_saw(cfg_source *source, int64_t revision)
 {
 	if (!source->pinned && cfg_effective_consistency() == CFG_READS_LATEST) {
-		cfg_source_wrote(source, revision);
+		/* A watch does not say which store it is of: the one shown, unless a write has found that another has taken its place. */
+		bool is_replaced = source->must_hold_request == CFG_G(request) && source->newest.store_id
+			&& source->must_hold.replaced_store_id == source->newest.store_id;
+		hold(source, revision, is_replaced ? source->must_hold.store_id : 0);
 	}
 }
 

@@ -74,6 +74,8 @@ pub struct View {
     pub number: u64,
     /// Revision of the snapshot.
     pub revision: i64,
+    /// Names the store that it is of; 0: there is no snapshot.
+    pub store_id: u64,
     /// Call again from this time on, in milliseconds of the caller's clock.
     pub check_at_ms: u64,
     /// Milliseconds since the agent was last heard, at the last check; `u64::MAX`: never.
@@ -250,8 +252,18 @@ impl Source {
         snapshot.get(&self.key).map_err(|error| from_mirror(&error))
     }
 
+    /// Names the store whose member answered the last write; 0: none did, or it does not say.
+    pub fn answered_by(&self) -> u64 {
+        self.clients.last().map_or(0, Client::cluster_id)
+    }
+
     fn revision(&self) -> i64 {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.revision())
+    }
+
+    /// 0: there is no snapshot.
+    fn store_id(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.source_id())
     }
 }
 

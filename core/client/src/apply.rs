@@ -65,6 +65,7 @@ impl Client {
             writes: !apply.dry_run,
         };
         let answer = self.call(call, attempt).await?;
+        self.note_cluster(answer.header.as_ref());
         Ok(applied(keyspace, answer))
     }
 

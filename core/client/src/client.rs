@@ -1,6 +1,7 @@
 //! The asynchronous client.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ struct Shared {
     options: Options,
     keyspace: Keyspace,
     connections: Connections,
+    /// Of the last write's answer; 0: none yet.
+    cluster_id: AtomicU64,
     /// Something drives the runtime between calls, so that keep-alives can be sent.
     always_driven: bool,
 }
@@ -70,6 +73,7 @@ impl Client {
                 options,
                 keyspace,
                 connections,
+                cluster_id: AtomicU64::new(0),
                 always_driven,
             }),
         })
@@ -78,6 +82,17 @@ impl Client {
     /// The options it was made with.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// Which cluster answered the last write; 0: none yet, or it does not say. Revisions of two clusters can't be compared, and an address
+    /// may come to lead to another.
+    pub fn cluster_id(&self) -> u64 {
+        self.shared.cluster_id.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_cluster(&self, header: Option<&pb::ResponseHeader>) {
+        let id = header.map_or(0, |header| header.cluster_id);
+        self.shared.cluster_id.store(id, Ordering::Relaxed);
     }
 
     pub(crate) fn keyspace(&self) -> &Keyspace {
@@ -201,6 +216,7 @@ impl Client {
             async move { on!(KvClient, connection).put(request).await }
         };
         let answer = self.call(call, attempt).await?;
+        self.note_cluster(answer.header.as_ref());
         Ok(revision(answer.header))
     }
 
@@ -230,6 +246,7 @@ impl Client {
             async move { on!(KvClient, connection).delete_range(request).await }
         };
         let answer = self.call(call, attempt).await?;
+        self.note_cluster(answer.header.as_ref());
         Ok(Deleted {
             revision: revision(answer.header),
             deleted: answer.deleted > 0,
@@ -253,6 +270,7 @@ impl Client {
             async move { on!(KvClient, connection).txn(request).await }
         };
         let answer = self.call(call, attempt).await?;
+        self.note_cluster(answer.header.as_ref());
         txn.outcome(answer)
     }
 

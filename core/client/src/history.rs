@@ -256,6 +256,7 @@ impl Client {
             writes: !dry_run,
         };
         let answer = self.call(call, attempt).await?;
+        self.note_cluster(answer.header.as_ref());
         Ok(applied(self.keyspace(), answer))
     }
 

@@ -80,10 +80,36 @@ pub struct CoreView {
     pub number: u64,
     /// Revision of the snapshot.
     pub revision: i64,
+    /// Names the store that the snapshot is of.
+    pub store_id: u64,
     /// Take a view again from this time on (milliseconds of the caller's clock), even if the word has not changed.
     pub check_at_ms: u64,
     /// Milliseconds for which the agent has been silent, as of the last look; UINT64_MAX: it was never heard.
     pub silent_ms: u64,
+}
+
+/// What a view must hold: a revision of a store. Another store's revisions say nothing about it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct CoreAtLeast {
+    /// The revision; 0: none.
+    pub revision: i64,
+    /// Names the store that it is of; 0: whichever is shown.
+    pub store_id: u64,
+    /// Names the store that was shown when the revision was heard of, if it is another: one whose place is taken, and which the
+    /// mirror has yet to leave. 0: there is none.
+    pub replaced_store_id: u64,
+}
+
+impl CoreAtLeast {
+    /// Whether a snapshot of this store and revision holds it. A third store came later: what was known of the others is over.
+    pub(crate) fn is_held_by(self, store_id: u64, revision: i64) -> bool {
+        if self.store_id == 0 || store_id == self.store_id {
+            revision >= self.revision
+        } else {
+            store_id != self.replaced_store_id
+        }
+    }
 }
 
 /// One key as the snapshot holds it. Pointers are valid until the next view or close.
@@ -202,7 +228,7 @@ pub unsafe extern "C" fn cfgstore_core_forget(source: *mut CoreSource) {
     quietly(|| unsafe { &mut *source }.lent = None);
 }
 
-/// Moves to the newest snapshot, waiting at most `timeout_secs` until it holds revision `at_least`; 0: no wait.
+/// Moves to the newest snapshot, waiting at most `timeout_secs` until it holds `at_least`.
 ///
 /// `now_ms` is a monotonic clock of the caller's choice, the same in every call.
 ///
@@ -212,7 +238,7 @@ pub unsafe extern "C" fn cfgstore_core_forget(source: *mut CoreSource) {
 pub unsafe extern "C" fn cfgstore_core_view(
     source: *mut CoreSource,
     now_ms: u64,
-    at_least: i64,
+    at_least: CoreAtLeast,
     timeout_secs: f64,
     view: *mut CoreView,
     error: *mut CoreError,
@@ -226,6 +252,7 @@ pub unsafe extern "C" fn cfgstore_core_view(
             seen: newest.seen,
             number: newest.number,
             revision: newest.revision,
+            store_id: newest.store_id,
             check_at_ms: newest.check_at_ms,
             silent_ms: newest.silent_ms,
         };
@@ -233,6 +260,18 @@ pub unsafe extern "C" fn cfgstore_core_view(
     };
     // SAFETY: the caller lends `error`.
     unsafe { guard(error, advance) }.is_some()
+}
+
+/// Names the store that answered the last write through `source`, as `store_id` does elsewhere; 0: none did, or it does not say.
+///
+/// # Safety
+/// As the module says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfgstore_core_answered_by(source: *mut CoreSource) -> u64 {
+    let mut store_id = 0;
+    // SAFETY: the caller holds the handle.
+    quietly(|| store_id = unsafe { &(*source).source }.answered_by());
+    store_id
 }
 
 /// Looks up `prefix` and `key` together in the snapshot of the last view. An absent key is no failure.

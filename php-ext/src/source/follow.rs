@@ -8,6 +8,7 @@ use cfgstore_client::{Address, AgentStatus, Error, ErrorKind, trust};
 use cfgstore_mirror::Reader;
 
 use super::{CHECK_EVERY_MS, LONGEST_QUESTION, Source, View, no_reader, open, silent_ms};
+use crate::abi::source::CoreAtLeast;
 use crate::abi::types::CORE_SILENT_MS as SILENT_MS;
 use crate::error::from_mirror;
 
@@ -21,16 +22,16 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 const REVIVE_PAUSE: Duration = Duration::from_secs(10);
 
 impl Source {
-    /// Moves to the newest snapshot, and waits, for `timeout` at most, until it holds revision `at_least` (0: no wait).
+    /// Moves to the newest snapshot, and waits, for `timeout` at most, until that holds `at_least`.
     ///
     /// Once there has been a snapshot, trouble with the mirror or its agent fails no read: the last snapshot stays.
-    pub fn advance(&mut self, now_ms: u64, at_least: i64, timeout: Duration) -> Result<View, Error> {
+    pub fn advance(&mut self, now_ms: u64, at_least: CoreAtLeast, timeout: Duration) -> Result<View, Error> {
         self.attach(now_ms, timeout)?;
         let seen = self.take_newest(timeout)?;
-        let seen = if self.revision() < at_least {
-            self.wait_for(at_least, timeout)?
-        } else {
+        let seen = if self.holds(at_least) {
             seen
+        } else {
+            self.wait_for(at_least, timeout)?
         };
         let reader = self.reader.as_ref().ok_or_else(no_reader)?;
         Ok(View {
@@ -38,6 +39,7 @@ impl Source {
             seen,
             number: self.view,
             revision: self.revision(),
+            store_id: self.store_id(),
             check_at_ms: self.next_check_ms,
             silent_ms: self.stale_ms,
         })
@@ -216,13 +218,13 @@ impl Source {
     }
 
     /// Waits, bounded, until the mirror shows a revision that is committed.
-    fn wait_for(&mut self, at_least: i64, timeout: Duration) -> Result<u64, Error> {
+    fn wait_for(&mut self, at_least: CoreAtLeast, timeout: Duration) -> Result<u64, Error> {
         let deadline = Instant::now() + timeout;
         let mut patience = FIRST_PATIENCE;
         let mut agent_trouble = String::new();
         loop {
             let seen = self.take_newest(timeout)?;
-            if self.revision() >= at_least {
+            if self.holds(at_least) {
                 return Ok(seen);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -243,6 +245,15 @@ impl Source {
             patience = (patience * 2).min(LAST_PATIENCE);
             self.next_check_ms = 0;
             self.attach(0, timeout)?;
+            // Somebody waits: no time to find out by its silence that the mirror has been replaced.
+            if self
+                .reader
+                .as_ref()
+                .is_some_and(|reader| !reader.is_current(&self.place))
+                && let Err(error) = self.reopen()
+            {
+                self.trouble = Some(error.message);
+            }
         }
     }
 
@@ -254,13 +265,22 @@ impl Source {
             .is_some_and(|reader| !reader.is_retired() && reader.wait(seen >> 1, limit))
     }
 
-    fn never_shown(&self, at_least: i64, timeout: Duration, agent_trouble: &str) -> Error {
+    fn holds(&self, at_least: CoreAtLeast) -> bool {
+        at_least.is_held_by(self.store_id(), self.revision())
+    }
+
+    fn never_shown(&self, at_least: CoreAtLeast, timeout: Duration, agent_trouble: &str) -> Error {
+        let shown = if self.store_id() == at_least.replaced_store_id {
+            "still shows the store that was there before".to_owned()
+        } else {
+            format!("is still at revision {}", self.revision())
+        };
         let mut error = Error::new(
             ErrorKind::Timeout,
             format!(
-                "the write is committed at revision {at_least}, but this host's mirror is still at revision {} after \
-                 {} s: read again later, or look at the agent's log",
-                self.revision(),
+                "the write is committed at revision {}, but this host's mirror {shown} after {} s: read again later, or \
+                 look at the agent's log",
+                at_least.revision,
                 timeout.as_secs_f64(),
             ),
         );

@@ -5,7 +5,13 @@ use cfgstore_mirror::{Origin, Publisher, PublisherOptions, boot_ms};
 use tempfile::TempDir;
 
 use super::{Settings, Source};
+use crate::abi::source::CoreAtLeast;
 
+const ANY: CoreAtLeast = CoreAtLeast {
+    revision: 0,
+    store_id: 0,
+    replaced_store_id: 0,
+};
 /// Longer than any machine takes; nothing here waits for so long.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -117,4 +123,47 @@ fn the_publisher_is_heard_where_it_publishes_now() {
     assert_eq!(source.heard().publisher_pid, std::process::id());
     second.heartbeat(boot_ms() - 10_000).unwrap();
     assert!(source.heard().silent_ms >= 10_000);
+}
+
+#[test]
+fn a_revision_counts_for_its_own_store() {
+    let (dir, mut old, mut source) = mirror();
+    publish(&mut old, 1, 20);
+    source.advance(0, ANY, LONG).unwrap();
+    let of_old = CoreAtLeast {
+        revision: 20,
+        store_id: 1,
+        ..ANY
+    };
+    let of_new = CoreAtLeast {
+        revision: 2,
+        store_id: 2,
+        replaced_store_id: 1,
+    };
+    assert_eq!(source.advance(0, of_old, Duration::ZERO).unwrap().store_id, 1);
+    // Written to a new store, while the mirror still shows the old one, whose revision is the higher one.
+    let error = source.advance(0, of_new, Duration::ZERO).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(
+        error.message.contains("the store that was there before"),
+        "{error}"
+    );
+
+    old.retire();
+    let mut new = publisher(&dir);
+    publish(&mut new, 2, 1);
+    assert_eq!(source.advance(0, of_old, Duration::ZERO).unwrap().revision, 1);
+    assert!(source.advance(0, of_new, Duration::ZERO).is_err());
+    publish(&mut new, 2, 2);
+    assert_eq!(source.advance(0, of_new, LONG).unwrap().revision, 2);
+    // And that one is replaced in its turn.
+    publish(&mut new, 3, 1);
+    assert_eq!(source.advance(0, of_new, Duration::ZERO).unwrap().store_id, 3);
+}
+
+#[test]
+fn without_a_store_a_revision_is_of_the_one_shown() {
+    let revision = CoreAtLeast { revision: 5, ..ANY };
+    assert!(!revision.is_held_by(7, 4));
+    assert!(revision.is_held_by(7, 5));
 }

@@ -71,6 +71,11 @@ impl Client {
         self.driver.mode()
     }
 
+    /// See [`crate::Client::cluster_id`]; a forked child starts with 0.
+    pub fn cluster_id(&self) -> u64 {
+        self.driver.client().map_or(0, |client| client.cluster_id())
+    }
+
     /// See [`crate::Client::get`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<KeyValue>> {
         self.driver.run(async |client| client.get(key).await)
