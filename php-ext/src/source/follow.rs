@@ -254,6 +254,10 @@ impl Source {
             {
                 self.trouble = Some(error.message);
             }
+            // Its successor is not there yet, and nothing wakes who waits for that.
+            if self.reader.as_ref().is_some_and(Reader::is_retired) {
+                std::thread::sleep(left.min(Duration::from_millis(CHECK_RETIRED_EVERY_MS)));
+            }
         }
     }
 
