@@ -102,7 +102,7 @@ impl Connection {
     }
 
     async fn open_here(endpoint: &Endpoint, setup: &Setup) -> std::io::Result<Connection> {
-        let socket = endpoint.connect(setup.may_spawn).await?;
+        let socket = endpoint.connect(setup.may_spawn, setup.connect_timeout).await?;
         let second = socket.second_fd()?;
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder

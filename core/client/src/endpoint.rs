@@ -7,9 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
 use crate::address::{Address, MemberAddress};
 use crate::fork::{Listed, SocketFd};
@@ -44,11 +46,12 @@ impl Endpoint {
         }
     }
 
-    /// Connects. With `may_spawn`, names are resolved on a thread of the runtime's pool, else on this one.
-    pub async fn connect(&self, may_spawn: bool) -> io::Result<Socket> {
+    /// Connects. With `may_spawn`, names are resolved on a thread of the runtime's pool, else on this one. An address of several has its
+    /// share of `limit`, so that one that swallows packets does not keep from the others.
+    pub async fn connect(&self, may_spawn: bool, limit: Duration) -> io::Result<Socket> {
         let stream = match self {
             Endpoint::Unix(path) => Stream::Unix(trust::connect(path).await?),
-            Endpoint::Tcp(member) => Stream::Tcp(connect_tcp(member, may_spawn).await?),
+            Endpoint::Tcp(member) => Stream::Tcp(connect_tcp(member, may_spawn, limit).await?),
         };
         let listed = Listed::new(stream.as_fd().as_raw_fd());
         Ok(Socket { listed, stream })
@@ -64,15 +67,21 @@ impl fmt::Display for Endpoint {
     }
 }
 
-async fn connect_tcp(member: &MemberAddress, may_spawn: bool) -> io::Result<TcpStream> {
+async fn connect_tcp(member: &MemberAddress, may_spawn: bool, limit: Duration) -> io::Result<TcpStream> {
+    connect_any(&resolve(member, may_spawn).await?, limit).await
+}
+
+async fn connect_any(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    for address in resolve(member, may_spawn).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
+    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
             }
-            Err(error) => last = error,
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer to the connect"),
         }
     }
     Err(last)
@@ -164,5 +173,33 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_stream!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream as Stream};
+    use std::os::fd::AsRawFd;
+
+    #[tokio::test]
+    async fn an_address_that_swallows_packets_does_not_keep_from_the_next() {
+        let full = TcpListener::bind("127.0.0.1:0").unwrap();
+        // SAFETY: an open socket that listens already; the call changes the length of its queue.
+        unsafe { libc::listen(full.as_raw_fd(), 0) };
+        let deaf = full.local_addr().unwrap();
+        let mut filling = Vec::new();
+        while let Ok(stream) = Stream::connect_timeout(&deaf, Duration::from_millis(200)) {
+            filling.push(stream);
+            assert!(filling.len() < 100, "its queue does not fill");
+        }
+        let good = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses = [deaf, good.local_addr().unwrap()];
+        let stream = timeout(
+            Duration::from_secs(2),
+            connect_any(&addresses, Duration::from_secs(2)),
+        );
+        let stream = stream.await.expect("an answer in the time of both").unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
     }
 }

@@ -43,6 +43,8 @@ pub struct Watch {
     what: String,
     /// Changes from this revision on are still to come; 0: not known before the server's first answer.
     next_revision: i64,
+    /// Of the store whose revisions these are; 0: not known before the server's first answer.
+    cluster_id: u64,
     state: State,
     backoff: Duration,
     /// Until the first connection, being unreachable is an error; from then on it is waited out.
@@ -102,6 +104,7 @@ impl Watch {
             with_previous: options.with_previous,
             what: format!("watch of {}", printable(&options.start)),
             next_revision: options.from_revision,
+            cluster_id: 0,
             state: State::Idle,
             backoff: Duration::ZERO,
             give_up_at: None,
@@ -117,7 +120,7 @@ impl Watch {
     /// The next changes. Cancel-safe: dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Compacted`] if changes were missed because history is gone, and what the server refuses;
+    /// [`ErrorKind::Compacted`] if changes were missed because history is gone, or the store was replaced by another, and what the server refuses;
     /// the watch is then over and every further call says the same. [`ErrorKind::Unavailable`] if no server was
     /// ever reached; the next call tries again.
     pub async fn next(&mut self) -> Result<ChangeBatch> {
@@ -275,8 +278,12 @@ impl Watch {
         ));
     }
 
-    fn connect_failed(&mut self, error: Error) {
+    fn connect_failed(&mut self, mut error: Error) {
         self.trouble = Some(error.message.clone());
+        // A store that starts slowly, for one. It may be there at the next call, and a timeout would be the caller's.
+        if error.kind == ErrorKind::Timeout {
+            error.kind = ErrorKind::Unavailable;
+        }
         if self.has_been_open && error.retryable() {
             self.wait();
         } else {
@@ -323,8 +330,13 @@ impl Watch {
         if response.canceled {
             return self.canceled(connection, &response);
         }
-        let current = response.header.map_or(0, |header| header.revision);
+        let header = response.header.unwrap_or_default();
+        let current = header.revision;
         if response.created {
+            let before = std::mem::replace(&mut self.cluster_id, header.cluster_id);
+            if before != 0 && before != header.cluster_id {
+                return self.fail(self.replaced(connection, before, header.cluster_id));
+            }
             self.has_been_open = true;
             self.openings += 1;
             self.trouble = None;
@@ -357,6 +369,18 @@ impl Watch {
                 }),
             }
         }
+    }
+
+    /// Its revisions begin anew: what is beyond the next one here may be long past there.
+    fn replaced(&self, connection: &Connection, before: u64, now: u64) -> Error {
+        let message = format!(
+            "{} cannot go on from revision {}: at {} another store has taken the place of the one that was watched (cluster {now:x}, \
+             before {before:x}); read the current state and watch from there",
+            self.what,
+            self.next_revision,
+            connection.endpoint(),
+        );
+        Error::new(ErrorKind::Compacted, message)
     }
 
     fn canceled(&mut self, connection: &Connection, response: &pb::WatchResponse) {

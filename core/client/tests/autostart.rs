@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cfgstore_client::blocking::{Client, Mode};
 use cfgstore_client::host::HostPaths;
-use cfgstore_client::{Error, ErrorKind, Options, autostart};
+use cfgstore_client::{Error, ErrorKind, Options, WatchOptions, autostart};
 use support::{wait_until, worker};
 use tempfile::TempDir;
 
@@ -213,6 +213,20 @@ fn a_second_one_that_is_refused_waits_for_the_first() {
     assert!(host.is_served());
     first.kill().unwrap();
     first.wait().unwrap();
+}
+
+#[test]
+fn a_watch_of_a_store_that_starts_slowly_is_not_over() {
+    let host = Host::new().behaves("slow");
+    let options = Options {
+        call_timeout: Duration::from_millis(100),
+        ..host.options()
+    };
+    let client = Client::new(options, Mode::BackgroundThread).unwrap();
+    let mut watch = client.watch(WatchOptions::prefix("").from_revision(1)).unwrap();
+    // A timeout would say that no change came in time.
+    let error = watch.next(None).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
 }
 
 #[test]

@@ -72,6 +72,18 @@ fn a_dropped_lock_is_free_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_lock_that_outlives_its_client_is_free_when_it_is_dropped() {
+    let etcd = Etcd::start();
+    let other = etcd.client(Mode::BackgroundThread);
+    let client = etcd.client(Mode::BackgroundThread);
+    let mut held = client.lock("l", &waiting(Duration::ZERO)).unwrap();
+    drop(client);
+    assert!(held.is_held());
+    drop(held);
+    assert!(other.lock("l", &waiting(Duration::ZERO)).unwrap().is_held());
+}
+
+#[test]
 fn a_lock_outlives_its_ttl_while_it_is_kept_and_is_lost_when_its_lease_is() {
     let etcd = Etcd::start();
     let client = etcd.client(Mode::BackgroundThread);

@@ -273,6 +273,30 @@ fn revisions(watch: &mut Watch, count: usize) -> Vec<(i64, usize)> {
 }
 
 #[test]
+fn a_watch_is_over_when_another_store_takes_the_place_of_the_one_it_watched() {
+    let of = |cluster_id, answer: WatchAnswer| {
+        answer.map(|mut answer| {
+            answer.header.as_mut().unwrap().cluster_id = cluster_id;
+            answer
+        })
+    };
+    for mode in MODES {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Scripted::start(&socket_in(&folder));
+        server.on_watch(vec![of(7, created(20)), of(7, events(&[("a", 22)]))]);
+        server.on_watch(vec![of(7, created(22))]);
+        server.on_watch(vec![of(8, created(2)), of(8, events(&[("a", 23)]))]);
+        let mut watch = on_scripted(&server, mode, WatchOptions::prefix("").from_revision(21));
+        assert_eq!(next(&mut watch).revision, 22);
+        for _ in 0..2 {
+            let error = watch.next(Some(PATIENCE)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Compacted, "{error}");
+            assert!(error.message.contains("another store"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_watch_resumes_where_each_kind_of_answer_left_it() {
     for mode in MODES {
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,9 @@
 //! A lock held by a blocking client.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::Mode;
 use super::driver::Driver;
@@ -8,6 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Identity;
 use crate::keyspace::printable;
 use crate::lock::{self, LockOptions};
+
+/// How long the end of a program may wait for a server to free a lock.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A lock that is held. Dropping it frees it. It belongs to the process that took it: in a forked child it is not
 /// held, and neither dropping nor releasing it there frees the parent's.
@@ -85,10 +91,19 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let Some(inner) = self.inner.take() else { return };
+        let Some(mut inner) = self.inner.take() else {
+            return;
+        };
         if self.owner != Identity::current() {
             // The parent's: its connection and its lease are none of this process's business.
             std::mem::forget(inner);
+            return;
+        }
+        if self.driver.mode() == Mode::BackgroundThread && Arc::strong_count(&self.driver) == 1 {
+            // The client is gone already, and its thread ends with this: it would take along what is only begun.
+            let _ = self
+                .driver
+                .block_on(async { Ok(timeout(FAREWELL, inner.release()).await.is_ok()) });
             return;
         }
         // The agent sees the end of the connection now, not when the runtime next runs.

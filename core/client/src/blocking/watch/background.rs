@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -24,6 +26,9 @@ pub(super) struct BackgroundWatch {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// From where another watch would go on. Set with the queue locked and read without: a forked child finds the lock as it was in
+    /// the moment of the fork, perhaps held by a thread that it does not have.
+    resume_at: AtomicI64,
     arrived: Condvar,
     taken: Notify,
     /// Set while the queue has something.
@@ -53,6 +58,7 @@ impl BackgroundWatch {
             ..Queue::default()
         };
         let shared = Arc::new(Shared {
+            resume_at: AtomicI64::new(queue.position),
             queue: Mutex::new(queue),
             arrived: Condvar::new(),
             taken: Notify::new(),
@@ -67,11 +73,7 @@ impl BackgroundWatch {
     }
 
     pub fn position(&self) -> i64 {
-        let queue = self.shared.lock();
-        queue
-            .batches
-            .front()
-            .map_or(queue.position, |batch| batch.revision)
+        self.shared.resume_at.load(Ordering::Relaxed)
     }
 
     pub fn next(&mut self, timeout: Option<Duration>) -> Result<Option<ChangeBatch>> {
@@ -79,6 +81,7 @@ impl BackgroundWatch {
         let mut queue = self.shared.lock();
         loop {
             if let Some(batch) = queue.batches.pop_front() {
+                self.shared.note_resume_at(&queue);
                 self.shared.announce(&queue);
                 self.shared.taken.notify_one();
                 return Ok(Some(batch));
@@ -113,6 +116,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note_resume_at(&self, queue: &Queue) {
+        let front = queue.batches.front();
+        let resume_at = front.map_or(queue.position, |batch| batch.revision);
+        self.resume_at.store(resume_at, Ordering::Relaxed);
+    }
+
     /// Brings the flag in line with the queue. Called with the queue locked, so the two never disagree.
     fn announce(&self, queue: &Queue) {
         self.pending
@@ -126,25 +135,34 @@ fn is_over(error: &Error) -> bool {
 
 async fn run(mut watch: Watch, shared: Arc<Shared>) {
     loop {
-        let arrived = std::future::poll_fn(|cx| {
+        std::future::poll_fn(|cx| {
             let arrived = watch.poll_next(cx);
-            // It also moves on without changes, with the server's first answer and its progress reports.
-            shared.lock().position = watch.position();
-            arrived
-        })
-        .await;
-        {
+            // It also moves on without changes, with the server's first answer and its progress reports. Together with what has
+            // arrived: whoever goes on from the position must not miss that.
             let mut queue = shared.lock();
-            match arrived {
-                Ok(batch) => queue.batches.push_back(batch),
-                Err(error) => {
+            queue.position = watch.position();
+            let is_ready = match arrived {
+                Poll::Ready(Ok(batch)) => {
+                    queue.batches.push_back(batch);
+                    true
+                }
+                Poll::Ready(Err(error)) => {
                     queue.failure_seen = false;
                     queue.failed = Some(error);
+                    true
                 }
+                Poll::Pending => false,
+            };
+            shared.note_resume_at(&queue);
+            if is_ready {
+                shared.announce(&queue);
+                shared.arrived.notify_all();
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
-            shared.announce(&queue);
-            shared.arrived.notify_all();
-        }
+        })
+        .await;
         loop {
             // Made before looking, so that no notification falls between.
             let taken = shared.taken.notified();
@@ -158,5 +176,34 @@ async fn run(mut watch: Watch, shared: Arc<Shared>) {
                 _ => taken.await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::WatchOptions;
+    use crate::{Address, Client, Options};
+
+    /// As a forked child finds it, if the client's thread held it.
+    #[test]
+    fn the_position_is_known_while_the_queue_is_locked() {
+        let runtime = crate::blocking::driver::new_runtime().unwrap();
+        let options = Options {
+            address: Address::Unix("/nonexistent/cfgstore.sock".into()),
+            ..Options::default()
+        };
+        let watch = Client::new(options)
+            .unwrap()
+            .watch(WatchOptions::prefix("").from_revision(7))
+            .unwrap();
+        // Nothing runs it: the queue stays as it is.
+        let watch = BackgroundWatch::new(watch, runtime.handle()).unwrap();
+        let shared = watch.shared.clone();
+        let locked = shared.lock();
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(watch.position()));
+        assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(7));
+        drop(locked);
     }
 }
