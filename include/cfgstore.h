@@ -59,8 +59,9 @@
  * Restarts.  A store outlives its server: the next call connects anew, and starts the embedded store again if it may. A
  *            call that was under way fails with CFGSTORE_UNAVAILABLE, a write that may have happened with that plus 100.
  *            A watch goes on by itself where it was, without a gap, or says that what it missed is no longer known
- *            (CFGSTORE_COMPACTED). A lock is lost with the agent or embedded store of this host that keeps it alive
- *            (CFGSTORE_LOCK_LOST); the restart of a member elsewhere it outlives, within its ttl.
+ *            (CFGSTORE_COMPACTED), as when another store has taken its place. A lock is lost with the agent or embedded
+ *            store of this host that keeps it alive (CFGSTORE_LOCK_LOST); the restart of a member elsewhere it outlives,
+ *            within its ttl.
  * Panics.    None crosses this interface: a fault inside becomes CFGSTORE_INTERNAL.
  * Versions.  Structs of options begin with their size, so that a program and a library of different versions
  *            understand each other: start from the _INIT macro. Structs that the library hands out may get more

@@ -479,12 +479,12 @@ namespace Cfgstore {
          *
          * @param float|null $timeout      Seconds after which a loop over it ends; null: never.
          * @param int|null   $fromRevision Begin with the changes of this revision. Default: after what this request, or script, read last, so
-         *                                 nothing falls between a read and the watch.
+         *                                 that nothing falls between a read and the watch.
          *
          * @throws Exception\ExceptionInterface  As get() without $fromRevision. While looping: CompactedException (history before
          *                                       $fromRevision is gone, of which an embedded store keeps 10,000 revisions, or
-         *                                       less of large values: read again, then watch), UnavailableException (nobody was
-         *                                       ever reached), and what else a server refuses.
+         *                                       less of large values; or another store has taken its place: read again, then watch),
+         *                                       UnavailableException (nobody was ever reached), and what else a server refuses.
          */
         public function watch(string $prefix = '', ?float $timeout = null, ?int $fromRevision = null): Watch {}
 
