@@ -284,8 +284,9 @@ impl Client {
         Lock::acquire(self, name.as_ref(), options).await
     }
 
-    /// As [`Client::lock`], with the whole name of the lock's keys: the prefix is not applied.
-    pub async fn lock_as_is(&self, name: Bytes, options: &LockOptions) -> Result<Lock> {
+    /// As [`Client::lock`], with the whole name of the lock's keys: the prefix is not applied. `None`: another has it, and
+    /// the wait was in vain; a [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) is of a call that got no answer.
+    pub async fn lock_as_is(&self, name: Bytes, options: &LockOptions) -> Result<Option<Lock>> {
         Lock::acquire_as_is(self, name, options).await
     }
 

@@ -53,21 +53,28 @@ enum Hold {
 impl Lock {
     pub(crate) async fn acquire(client: &Client, name: &[u8], options: &LockOptions) -> Result<Lock> {
         let key = client.keyspace().lock(name)?;
-        Lock::take(client, printable(name), key, options).await
+        let name = printable(name);
+        let taken = Lock::take(client, name.clone(), key, options).await?;
+        taken.ok_or_else(|| waited_in_vain(&name, options.wait))
     }
 
-    pub(crate) async fn acquire_as_is(client: &Client, name: Bytes, options: &LockOptions) -> Result<Lock> {
+    pub(crate) async fn acquire_as_is(
+        client: &Client,
+        name: Bytes,
+        options: &LockOptions,
+    ) -> Result<Option<Lock>> {
         if name.is_empty() {
             return Err(Error::invalid("the lock has no name; name at least one byte"));
         }
         Lock::take(client, printable(&name), name, options).await
     }
 
-    async fn take(client: &Client, name: String, key: Bytes, options: &LockOptions) -> Result<Lock> {
+    /// `None`: another has it, and the wait was in vain.
+    async fn take(client: &Client, name: String, key: Bytes, options: &LockOptions) -> Result<Option<Lock>> {
         if options.ttl.is_zero() {
             return Err(Error::invalid("a lock needs a time to live of more than zero"));
         }
-        let (hold, key, token) = if client.connections().endpoints()[0].is_unix() {
+        let taken = if client.connections().endpoints()[0].is_unix() {
             match AgentHold::acquire(client, &name, key.clone(), options).await {
                 Err(error) if error.kind == ErrorKind::Unsupported => {
                     LeaseHold::acquire(client, &name, key, options).await?
@@ -77,13 +84,13 @@ impl Lock {
         } else {
             LeaseHold::acquire(client, &name, key, options).await?
         };
-        Ok(Lock {
+        Ok(taken.map(|(hold, key, token)| Lock {
             name,
             key,
             token,
             hold: Some(hold),
             lost: None,
-        })
+        }))
     }
 
     /// The fencing token: greater than that of every earlier holder. Pass it to what the lock protects, which

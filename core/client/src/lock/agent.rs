@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::{Hold, LockOptions, millis, waited_in_vain};
+use super::{Hold, LockOptions, millis};
 use crate::call::{Call, on};
 use crate::client::Client;
 use crate::connection::Connection;
@@ -29,12 +29,13 @@ pub(super) struct AgentHold {
 }
 
 impl AgentHold {
+    /// `None`: another has it, and the wait was in vain.
     pub async fn acquire(
         client: &Client,
         name: &str,
         key: Bytes,
         options: &LockOptions,
-    ) -> Result<(Hold, Bytes, i64)> {
+    ) -> Result<Option<(Hold, Bytes, i64)>> {
         let connection = client.connections().dedicated(client.deadline()).await?;
         // The agent ends the wait itself; this bound is for an agent that hangs.
         let deadline = client.deadline_after(options.wait);
@@ -62,8 +63,8 @@ impl AgentHold {
             }
         };
         match response {
-            Some(Response::Acquired(held)) => Ok((Hold::Agent(Box::new(hold)), held.key, held.token)),
-            Some(Response::TimedOut(_)) => Err(waited_in_vain(name, options.wait)),
+            Some(Response::Acquired(held)) => Ok(Some((Hold::Agent(Box::new(hold)), held.key, held.token))),
+            Some(Response::TimedOut(_)) => Ok(None),
             Some(Response::Lost(lost)) => Err(super::lost(name, &lost.reason)),
             Some(Response::Released(_)) | None => {
                 let message = format!(

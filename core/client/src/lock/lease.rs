@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::{Hold, LockOptions, waited_in_vain};
+use super::{Hold, LockOptions};
 use crate::call::{Call, attempt, on};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,12 +45,13 @@ impl Fate {
 }
 
 impl LeaseHold {
+    /// `None`: another has it, and the wait was in vain.
     pub async fn acquire(
         client: &Client,
         name: &str,
         key: Bytes,
         options: &LockOptions,
-    ) -> Result<(Hold, Bytes, i64)> {
+    ) -> Result<Option<(Hold, Bytes, i64)>> {
         if !client.always_driven() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -62,7 +63,7 @@ impl LeaseHold {
         }
         let deadline = client.deadline_after(options.wait);
         if options.wait.is_zero() && is_taken(client, &key).await? {
-            return Err(waited_in_vain(name, options.wait));
+            return Ok(None);
         }
         let granted = Instant::now();
         let lease = client.lease_grant(options.ttl).await?;
@@ -75,11 +76,11 @@ impl LeaseHold {
         };
         let Some(key) = hold.wait_for(name, key, bound.min(deadline)).await? else {
             hold.release().await?;
-            return Err(waited_in_vain(name, options.wait));
+            return Ok(None);
         };
         // The create revision is the token; it also proves that the key outlived the wait.
         match hold.create_revision(&key).await? {
-            Some(token) if hold.lost().is_none() => Ok((Hold::Lease(hold), key, token)),
+            Some(token) if hold.lost().is_none() => Ok(Some((Hold::Lease(hold), key, token))),
             _ => Err(super::lost(name, "its lease ended during the wait")),
         }
     }

@@ -75,7 +75,8 @@ impl Holder for Holds {
             () = self.stop.stopped() => return End::Failed(errors::stopped()),
         };
         let mut lock = match taken {
-            Ok(lock) => lock,
+            Ok(Some(lock)) => lock,
+            Ok(None) => return End::TimedOut,
             Err(error) => return refused(&error),
         };
         let end = self.keep(&lock, stream).await;
@@ -110,15 +111,44 @@ impl Holds {
     }
 }
 
+/// What a failed call to the members means to the client. It says nothing of who has the lock: a member that does not
+/// answer is unavailable.
 fn refused(error: &Error) -> End {
     let text = error.message.clone();
     match error.kind {
-        ErrorKind::Timeout if !error.maybe_committed => End::TimedOut,
         ErrorKind::LockLost => End::Lost(text),
         ErrorKind::InvalidArgument => End::Failed(Status::invalid_argument(text)),
         ErrorKind::TooLarge => End::Failed(Status::invalid_argument("etcdserver: request is too large")),
         ErrorKind::Denied => End::Failed(Status::permission_denied(text)),
         ErrorKind::Exhausted => End::Failed(Status::resource_exhausted(text)),
         _ => End::Failed(Status::unavailable(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfgstore_client::{Address, Options};
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_member_that_hangs_is_not_another_holder() {
+        // Connections are made, by the kernel, and nobody ever answers.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = Options {
+            address: Address::parse(&format!("http://{}", silent.local_addr().unwrap())).unwrap(),
+            call_timeout: Duration::from_millis(100),
+            ..Options::default()
+        };
+        let client = Client::new(options).unwrap();
+        let taken = client.lock_as_is("l".into(), &LockOptions::default()).await;
+        let error = taken.unwrap_err();
+        assert_eq!((error.kind, error.maybe_committed), (ErrorKind::Timeout, false));
+        let End::Failed(status) = refused(&error) else {
+            panic!("the client is told that the call failed");
+        };
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().contains("got no answer"), "{status}");
     }
 }

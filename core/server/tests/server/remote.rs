@@ -188,6 +188,7 @@ async fn locks_are_bound_to_their_connection(member: Member) {
     assert_eq!(first.lease(), 0, "the agent keeps it, not this client");
     let error = other.lock("l", &waiting(Duration::ZERO)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(error.message.contains("held by another"), "{error}");
     let token = first.token();
     first.release().await.unwrap();
     let second = other.lock("l", &waiting(Duration::ZERO)).await.unwrap();
