@@ -5,6 +5,7 @@
 //! store that has gone back (restored from a backup), lead to a new copy. A host that starts while no member answers gets what
 //! it knew last, or a seed.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -220,6 +221,7 @@ impl Follower {
         }
         let mut pause = PAUSE_FIRST;
         loop {
+            let held_before = self.keys.held();
             let client = self.client.clone();
             let mut copy = std::pin::pin!(async move { load(&client).await });
             let loaded = match self.attend(tokio::time::timeout(PATIENCE, &mut copy)).await {
@@ -236,7 +238,7 @@ impl Follower {
                 }
             };
             let reason = match loaded {
-                Ok(loaded) if self.publish_copy(&loaded) => {
+                Ok(loaded) if self.publish_copy(&loaded, &held_before) => {
                     pause = PAUSE_FIRST;
                     self.untroubled();
                     match self.follow(loaded.revision).await {
@@ -284,12 +286,13 @@ impl Follower {
         is_there
     }
 
-    fn publish_copy(&mut self, loaded: &Loaded) -> bool {
+    fn publish_copy(&mut self, loaded: &Loaded, held_before: &HashSet<Bytes>) -> bool {
         let served = self.outlet.current().map(|served| served.source_id());
         if served.is_some_and(|source_id| source_id != self.cluster.id()) {
             tracing::warn!("the seed was of another cluster than the members that answer now; theirs counts");
         }
-        self.keys.keep_only(|key| loaded.has(key));
+        self.keys
+            .keep_only(loaded.revision, held_before, |key| loaded.has(key));
         let origin = Origin {
             source_id: self.cluster.id(),
             revision: loaded.revision,
@@ -361,7 +364,7 @@ impl Follower {
         };
         let all = || batches.iter().flat_map(|batch| &batch.changes);
         for gone in all().filter(|change| change.kind == ChangeKind::Delete) {
-            self.keys.deleted(&gone.key);
+            self.keys.deleted(&gone.key, gone.revision);
         }
         let changes = all().filter(|change| is_public(&change.key)).map(|change| {
             if change.kind == ChangeKind::Delete {

@@ -89,7 +89,7 @@ impl Holder for Holds {
 impl Holds {
     async fn keep(&self, lock: &Lock, stream: &mut HoldStream) -> End {
         let key = bytes::Bytes::copy_from_slice(lock.key());
-        let deleted = self.keys.deletion(key.clone());
+        let deleted = self.keys.deletion(key.clone(), lock.token());
         // It may have been deleted before the deletion was waited for.
         match self.client.range(&Range::key(&key).keys_only()).await {
             Ok(found) if found.kvs.is_empty() => return End::deleted(),

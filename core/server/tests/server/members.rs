@@ -9,11 +9,11 @@ use cfgstore_client::{Address, Client, KeyValue, MemberAddress, Options, PutOpti
 use cfgstore_mirror::{Reader, Snapshot};
 use cfgstore_server::{Agent, AgentConfig, Config, ListenAddress, ServerThread};
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Barrier, watch};
 
-use crate::common::{config_in, eventually};
+use crate::common::{config_in, eventually, soon};
 use crate::free_port::free_port;
 
 /// A store of one member. It ends with the test, however that ends.
@@ -137,9 +137,18 @@ pub struct Road {
 
 impl Road {
     pub async fn to(target: impl Into<Option<SocketAddr>>) -> Road {
+        Road::with_gate(target.into(), None).await
+    }
+
+    /// As [`Road::to`], with a gate on the first connection.
+    pub async fn gated(target: SocketAddr, gate: &Arc<Gate>) -> Road {
+        Road::with_gate(Some(target), Some(gate.clone())).await
+    }
+
+    async fn with_gate(target: Option<SocketAddr>, mut gate: Option<Arc<Gate>>) -> Road {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let target = watch::Sender::new(target.into());
+        let target = watch::Sender::new(target);
         let mut changes = target.subscribe();
         tokio::spawn(async move {
             // Ends with the test's runtime.
@@ -148,10 +157,11 @@ impl Road {
                     continue;
                 };
                 let mut changes = changes.clone();
+                let gate = gate.take();
                 tokio::spawn(async move {
                     if let Ok(mut far) = TcpStream::connect(address).await {
                         tokio::select! {
-                            _ = copy_bidirectional(&mut near, &mut far) => {}
+                            () = pass(&mut near, &mut far, gate) => {}
                             _ = changes.changed() => {}
                         }
                     }
@@ -172,6 +182,46 @@ impl Road {
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// Holds up what a member answers, once `bytes` of it have passed.
+pub struct Gate {
+    bytes: u64,
+    barrier: Barrier,
+}
+
+impl Gate {
+    pub fn after(bytes: u64) -> Arc<Gate> {
+        Arc::new(Gate {
+            bytes,
+            barrier: Barrier::new(2),
+        })
+    }
+
+    /// Waits until so much has passed.
+    pub async fn reached(&self) {
+        soon(self.barrier.wait()).await;
+    }
+
+    /// Lets the rest pass.
+    pub async fn open(&self) {
+        soon(self.barrier.wait()).await;
+    }
+}
+
+async fn pass(near: &mut TcpStream, far: &mut TcpStream, gate: Option<Arc<Gate>>) {
+    let Some(gate) = gate else {
+        let _ = copy_bidirectional(near, far).await;
+        return;
+    };
+    let ((mut asks, mut to_near), (mut answers, mut to_far)) = (near.split(), far.split());
+    let back = async {
+        let _ = copy(&mut (&mut answers).take(gate.bytes), &mut to_near).await;
+        gate.barrier.wait().await;
+        gate.barrier.wait().await;
+        copy(&mut answers, &mut to_near).await
+    };
+    let _ = tokio::join!(copy(&mut asks, &mut to_far), back);
 }
 
 pub fn members(roads: &[&Road]) -> Vec<MemberAddress> {
@@ -196,8 +246,14 @@ impl Host {
     }
 
     pub async fn start(roads: &[&Road]) -> Host {
+        Host::start_with(roads, |_| {}).await
+    }
+
+    pub async fn start_with(roads: &[&Road], change: impl FnOnce(&mut AgentConfig)) -> Host {
         let dir = tempfile::tempdir().unwrap();
-        let agent = Agent::start(Host::config(&dir, roads)).await.unwrap();
+        let mut config = Host::config(&dir, roads);
+        change(&mut config);
+        let agent = Agent::start(config).await.unwrap();
         Host {
             agent: Some(agent),
             _roads: roads.iter().map(|road| (*road).clone()).collect(),

@@ -9,7 +9,7 @@ use cfgstore_proto::etcdserverpb::kv_client::KvClient;
 use tonic::Code;
 
 use crate::common::{eventually, soon};
-use crate::members::{Host, Member, Road, mirrored, put, same, value};
+use crate::members::{Gate, Host, Member, Road, mirrored, put, same, value};
 
 async fn compact(member: &Member, revision: i64) {
     let mut kv = KvClient::connect(format!("http://{}", member.address()))
@@ -20,6 +20,13 @@ async fn compact(member: &Member, revision: i64) {
         physical: true,
     };
     kv.compact(request).await.unwrap();
+}
+
+fn for_an_hour() -> LockOptions {
+    LockOptions {
+        ttl: Duration::from_secs(3_600),
+        ..Default::default()
+    }
 }
 
 async fn told(host: &Host, words: &str) {
@@ -190,6 +197,7 @@ async fn a_store_that_was_restored_from_a_backup_is_copied_anew() {
         put(&member.client(), "a", &i.to_string()).await;
     }
     mirrored(&mut reader, "a", Some("4")).await;
+    let mut lock = host.client().lock("l", &for_an_hour()).await.unwrap();
     road.lead_to(None);
     member.stop();
     std::fs::remove_dir_all(&folder).unwrap();
@@ -197,6 +205,7 @@ async fn a_store_that_was_restored_from_a_backup_is_copied_anew() {
     member.restart();
     road.lead_to(Some(member.address()));
     mirrored(&mut reader, "a", Some("before")).await;
+    eventually("what the backup does not have is lost", async || !lock.is_held()).await;
     put(&host.client(), "a", "after").await;
     assert_eq!(value(&reader.snapshot().unwrap(), "a").as_deref(), Some("after"));
 }
@@ -270,6 +279,30 @@ async fn a_lock_is_lost_when_its_lease_can_no_more_be_renewed() {
     let mut lock = host.client().lock("l", &options).await.unwrap();
     road.lead_to(None);
     eventually("it is lost", async || !lock.is_held()).await;
+}
+
+#[tokio::test]
+async fn a_lock_that_is_newer_than_the_copy_is_not_lost() {
+    let member = Member::cfgstored();
+    put(&member.client(), "a", &"x".repeat(200_000)).await;
+    let gate = Gate::after(100_000);
+    // The first connection is the mirror's.
+    let road = Road::gated(member.address(), &gate).await;
+    let host = Host::start_with(&[&road], |config| config.first_copy_timeout = Duration::ZERO).await;
+    gate.reached().await;
+    let client = host.client();
+    let mut kept = client.lock("kept", &for_an_hour()).await.unwrap();
+    let mut deleted = client.lock("deleted", &for_an_hour()).await.unwrap();
+    assert_ne!(host.trouble().await, "", "the copy is still being read");
+    gate.open().await;
+    well_again(&host).await;
+    // After a false loss this would fail.
+    kept.release().await.unwrap();
+    // The watch that begins after the copy tells of a true one.
+    let key = deleted.key().to_vec();
+    let direct = member.client();
+    direct.delete(&key, &DeleteOptions::default()).await.unwrap();
+    eventually("it is told", async || !deleted.is_held()).await;
 }
 
 #[tokio::test]
