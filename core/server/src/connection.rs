@@ -59,7 +59,7 @@ impl Connection {
     }
 
     pub fn unix(stream: LocalStream, place: OwnedSemaphorePermit) -> Connection {
-        let user = stream.peer_user().map(|id| format!("unix:uid={id}").into());
+        let user = stream.peer_user.map(|id| format!("unix:uid={id}").into());
         Connection::new(Socket::Unix(stream), PeerAddress(user), place)
     }
 
@@ -81,10 +81,10 @@ impl Connection {
                 let (reading, writing) = stream.into_split();
                 (Socket::TcpReading(reading), Outgoing::spawn(writing))
             }
-            Socket::Unix(stream) => {
-                let (reading, writing) = stream.into_split();
-                (Socket::UnixReading(reading), Outgoing::spawn(writing))
-            }
+            Socket::Unix(stream) => (
+                Socket::UnixReading(stream.reading),
+                Outgoing::spawn(stream.writing),
+            ),
             gathered => {
                 return Connection {
                     socket: gathered,
@@ -163,7 +163,7 @@ impl Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => Pin::new(&mut stream.reading).poll_read(cx, buf),
             Socket::TcpReading(half) => Pin::new(half).poll_read(cx, buf),
             Socket::UnixReading(half) => Pin::new(half).poll_read(cx, buf),
         }
@@ -173,7 +173,7 @@ impl Socket {
     fn writing(&mut self) -> Option<&mut (dyn AsyncWrite + Unpin)> {
         match self {
             Socket::Tcp(stream) => Some(stream),
-            Socket::Unix(stream) => Some(stream),
+            Socket::Unix(stream) => Some(&mut stream.writing),
             Socket::TcpReading(_) | Socket::UnixReading(_) => None,
         }
     }

@@ -20,10 +20,10 @@ use crate::sys;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct LocalStream {
-    reading: LocalReading,
-    writing: LocalWriting,
+    pub reading: LocalReading,
+    pub writing: LocalWriting,
     /// Who is at the other end, if the kernel says so.
-    peer_user: Option<u32>,
+    pub peer_user: Option<u32>,
 }
 
 /// The reading half of a [`LocalStream`].
@@ -48,14 +48,6 @@ impl LocalStream {
             writing: LocalWriting { socket, room: None },
             peer_user,
         })
-    }
-
-    pub fn peer_user(&self) -> Option<u32> {
-        self.peer_user
-    }
-
-    pub fn into_split(self) -> (LocalReading, LocalWriting) {
-        (self.reading, self.writing)
     }
 }
 
@@ -135,38 +127,6 @@ impl AsyncWrite for LocalWriting {
     }
 }
 
-impl AsyncRead for LocalStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().reading).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for LocalStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().writing).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().writing).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().writing).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().writing).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -201,8 +161,8 @@ mod tests {
         let metrics = tokio::runtime::Handle::current().metrics();
         let before = metrics.worker_park_count(0);
         for _ in 0..ROUNDS {
-            ours.write_all(&[7; 100]).await.unwrap();
-            assert_eq!(ours.read_u8().await.unwrap(), 1);
+            ours.writing.write_all(&[7; 100]).await.unwrap();
+            assert_eq!(ours.reading.read_u8().await.unwrap(), 1);
         }
         let parked = metrics.worker_park_count(0) - before;
         assert!(parked <= ROUNDS, "waited {parked} times for {ROUNDS} answers");
@@ -222,7 +182,11 @@ mod tests {
             assert!(read == expected);
         });
         let writer = thread::spawn(move || writing.write_all(&echoed).unwrap());
-        let (mut reading, mut writing) = ours.into_split();
+        let LocalStream {
+            mut reading,
+            mut writing,
+            ..
+        } = ours;
         let expected = sent.clone();
         let writes = tokio::spawn(async move {
             writing.write_all(&sent).await.unwrap();
@@ -243,9 +207,9 @@ mod tests {
         theirs.write_all(b"last words").unwrap();
         drop(theirs);
         let mut read = String::new();
-        ours.read_to_string(&mut read).await.unwrap();
+        ours.reading.read_to_string(&mut read).await.unwrap();
         assert_eq!(read, "last words");
-        let error = ours.write_all(b"too late").await.unwrap_err();
+        let error = ours.writing.write_all(b"too late").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

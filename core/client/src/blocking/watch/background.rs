@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -141,26 +140,19 @@ async fn run(mut watch: Watch, shared: Arc<Shared>) {
             // arrived: whoever goes on from the position must not miss that.
             let mut queue = shared.lock();
             queue.position = watch.position();
-            let is_ready = match arrived {
-                Poll::Ready(Ok(batch)) => {
-                    queue.batches.push_back(batch);
-                    true
+            let arrived = arrived.map(|arrived| {
+                match arrived {
+                    Ok(batch) => queue.batches.push_back(batch),
+                    Err(error) => {
+                        queue.failure_seen = false;
+                        queue.failed = Some(error);
+                    }
                 }
-                Poll::Ready(Err(error)) => {
-                    queue.failure_seen = false;
-                    queue.failed = Some(error);
-                    true
-                }
-                Poll::Pending => false,
-            };
-            shared.note_resume_at(&queue);
-            if is_ready {
                 shared.announce(&queue);
                 shared.arrived.notify_all();
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            });
+            shared.note_resume_at(&queue);
+            arrived
         })
         .await;
         loop {
