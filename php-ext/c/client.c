@@ -22,6 +22,20 @@ cfg_scope *cfg_client_opened(cfg_client *client)
 	return client->scope;
 }
 
+zend_string *cfg_client_encode(cfg_client *client, zval *value, cfg_scope **scope)
+{
+	zend_string *json = cfg_encode(value);
+	if (!json) {
+		return NULL;
+	}
+	*scope = cfg_client_opened(client);
+	if (!*scope) {
+		zend_string_release(json);
+		return NULL;
+	}
+	return json;
+}
+
 static zend_object *create_client(zend_class_entry *ce)
 {
 	cfg_client *client = zend_object_alloc(sizeof(cfg_client), ce);

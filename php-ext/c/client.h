@@ -24,6 +24,11 @@ static zend_always_inline double cfg_client_timeout(const cfg_client *client)
 
 /* The scope of a client that has been constructed, or NULL with an exception. */
 cfg_scope *cfg_client_opened(cfg_client *client);
+/*
+ * A value's JSON, owned by the caller, and the client's scope as it is then: encoding runs code of the program, which may do anything to
+ * the client. NULL with an exception.
+ */
+zend_string *cfg_client_encode(cfg_client *client, zval *value, cfg_scope **scope);
 
 /* key_length: as in cfg_found. */
 ZEND_COLD void cfg_throw_absent(const cfg_scope *scope, const zend_string *name, size_t key_length);

@@ -105,13 +105,9 @@ ZEND_METHOD(Cfgstore_Client, setNotification)
 		Z_PARAM_ARRAY_HT(kinds)
 		Z_PARAM_BOOL(values)
 	ZEND_PARSE_PARAMETERS_END();
-	zend_string *json = read_kinds(kinds, &puts, &deletes) ? cfg_encode(target) : NULL;
-	/* Only now: encoding runs code of the program, which may do anything to the client. */
-	cfg_scope *scope = json ? cfg_client_opened(THIS_CLIENT()) : NULL;
-	if (!scope) {
-		if (json) {
-			zend_string_release(json);
-		}
+	cfg_scope *scope;
+	zend_string *json = read_kinds(kinds, &puts, &deletes) ? cfg_client_encode(THIS_CLIENT(), target, &scope) : NULL;
+	if (!json) {
 		return;
 	}
 	zend_string *whole_prefix = zend_string_concat2(ZSTR_VAL(scope->prefix), ZSTR_LEN(scope->prefix), ZSTR_VAL(prefix), ZSTR_LEN(prefix));

@@ -110,13 +110,9 @@ typedef __typeof__(cfgstore_core_check_schema) check_call;
 
 static void check(zval *result, cfg_client *client, check_call *ask, zend_string *about, zval *value)
 {
-	zend_string *json = cfg_encode(value);
-	/* Only now: encoding runs code of the program, which may do anything to the client. */
-	cfg_scope *scope = json ? cfg_client_opened(client) : NULL;
-	if (!scope) {
-		if (json) {
-			zend_string_release(json);
-		}
+	cfg_scope *scope;
+	zend_string *json = cfg_client_encode(client, value, &scope);
+	if (!json) {
 		return;
 	}
 	const CoreViolation *violations;
